@@ -1,0 +1,85 @@
+"""Tasks: what the network sees of the user's picture, and what the user gets of the network's.
+
+B batch, H × W pixels. Pictures are (B, 3, H, W) in [0, 1]; a mask is (B, 1, H, W), 1 = hole, 0 = known.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from diffir.errors import MaskError
+
+
+class Task(Protocol):
+    """Two functions; training and use share them."""
+
+    @property
+    def name(self) -> str:
+        """As commands and weights files spell it."""
+
+    @property
+    def wants_mask(self) -> bool:
+        """Whether the user has to say where the holes are."""
+
+    def network_input(self, image: Tensor, mask: Tensor | None = None) -> Tensor:
+        """LQ as the network sees it, (B, in_channels, H, W)."""
+
+    def finish(self, restored: Tensor, image: Tensor, mask: Tensor | None = None) -> Tensor:
+        """The picture for the user, in [0, 1], from the network's output."""
+
+
+def refuse_mask(task: str, mask: Tensor | None) -> None:
+    """Raise MaskError for a mask that the task has no use for."""
+    if mask is not None:
+        raise MaskError(f"a mask came with task {task}, which takes none; leave it out")
+
+
+@dataclass(frozen=True)
+class Deblurring:
+    """Motion blur away, same size."""
+
+    name: str = "deblur"
+    wants_mask: bool = False
+
+    def network_input(self, image: Tensor, mask: Tensor | None = None) -> Tensor:
+        """The picture itself."""
+        refuse_mask(self.name, mask)
+        return image
+
+    def finish(self, restored: Tensor, image: Tensor, mask: Tensor | None = None) -> Tensor:
+        """The network's output in the range of pictures."""
+        return restored.clamp(0, 1)
+
+
+@dataclass(frozen=True)
+class SuperResolution(Deblurring):
+    """A larger (or, at scale 1, cleaner) picture; the network's scale says how much larger."""
+
+    name: str = "sr"
+
+
+@dataclass(frozen=True)
+class Inpainting:
+    """Holes filled, known pixels untouched."""
+
+    name: str = "inpaint"
+    wants_mask: bool = True
+
+    def network_input(self, image: Tensor, mask: Tensor | None = None) -> Tensor:
+        """The picture with its holes blacked out, and the mask as a fourth channel."""
+        if mask is None:
+            raise MaskError("task inpaint needs a mask; give one of the picture's size, white = hole")
+        return torch.cat([image * (1 - mask), mask], dim=1)
+
+    def finish(self, restored: Tensor, image: Tensor, mask: Tensor | None = None) -> Tensor:
+        """The network's output in the holes, the user's own pixels, bit for bit, elsewhere."""
+        if mask is None:
+            raise MaskError("task inpaint needs a mask; give one of the picture's size, white = hole")
+        return torch.where(mask > 0, restored.clamp(0, 1), image)
+
+
+TASKS: dict[str, Task] = {
+    task.name: task for task in (Deblurring(), Inpainting(), SuperResolution())
+}
