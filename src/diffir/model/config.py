@@ -1,0 +1,96 @@
+"""DiffIRConfig: the architecture as numbers. Every task, width and switch of the method is a value here."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiffIRConfig:
+    """The numbers that make one network (PAPER: the published models; defaults are those for deblurring).
+
+    Raises:
+        ValueError: when the numbers contradict each other.
+    """
+
+    in_channels: int = 3
+    """Channels of LQ as the network sees it: RGB, or masked RGB and the mask (4)."""
+    unshuffle: int = 1
+    """Pixel-unshuffle before the first convolution; the body works at 1/unshuffle of LQ's resolution."""
+    upscale: int = 1
+    """What the pixel-shuffling tail enlarges; 1 is a single output convolution without a tail."""
+    global_residual: bool = True
+    """Add LQ (enlarged by nearest neighbour) to the output."""
+
+    dim: int = 48
+    """C, channels at level 1; level i has C · 2^i."""
+    num_blocks: tuple[int, int, int, int] = (3, 5, 6, 6)
+    """Blocks at each level, on the way down and again on the way up; the last is the latent."""
+    num_refinement_blocks: int = 4
+    num_heads: tuple[int, int, int, int] = (1, 2, 4, 8)
+    ffn_expansion: float = 2.0
+    norm_bias: bool = True
+    """LayerNorm with bias; False is the bias-free form, which leaves the mean in."""
+
+    ipr_dim: int = 256
+    """4C', length of the IR prior representation Z."""
+    cpen_blocks: int = 5
+    """Residual blocks of CPEN."""
+    cpen_reduction: int = 1
+    """Further pixel-unshuffle of CPEN's input (1 in the published models): 2 makes CPEN 4 times cheaper,
+    which matters to small networks for SR, where CPEN at LQ's full resolution costs more than DIRformer."""
+    denoiser_layers: int = 1
+    """N, layers of the denoiser after the first."""
+
+    timesteps: int = 4
+    """T, reverse steps. The noise schedule is rescaled so that Z_T is noise for every T."""
+    beta_start: float = 0.1
+    beta_end: float = 0.99
+    beta_schedule: Literal["scaled_linear", "linear"] = "scaled_linear"
+    """Linear in √β (the published models) or in β (the paper's text)."""
+    prediction: Literal["x0", "epsilon"] = "x0"
+    """What the denoiser predicts: the clean IPR (the published models) or the noise (the paper's text)."""
+    insert_variance: bool = False
+    """Add noise after every reverse step but the last (the paper's variant V4, worse)."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that no network can be built from."""
+        if self.upscale not in (1, 2, 4) or self.unshuffle not in (1, 2, 4):
+            raise ValueError(
+                f"unshuffle {self.unshuffle} and upscale {self.upscale} found; each must be 1, 2 or 4"
+            )
+        if self.scale not in (1, 2, 4):
+            raise ValueError(
+                f"upscale {self.upscale} over unshuffle {self.unshuffle} makes scale "
+                f"{self.upscale / self.unshuffle:g}; this network takes 1, 2 or 4"
+            )
+        for level, heads in enumerate(self.num_heads):
+            if (self.dim << level) % heads:
+                raise ValueError(
+                    f"{heads} heads do not divide the {self.dim << level} channels of level {level + 1}"
+                )
+        if self.cpen_reduction not in (1, 2):
+            raise ValueError(f"cpen_reduction {self.cpen_reduction} found; it must be 1 or 2")
+        if self.ipr_dim % 4:
+            raise ValueError(f"ipr_dim {self.ipr_dim} found; it must divide by 4")
+        if self.timesteps < 1:
+            raise ValueError(f"timesteps {self.timesteps} found; at least 1 is needed")
+
+    @property
+    def scale(self) -> int:
+        """How much larger the restored picture is than LQ: 1, 2 or 4."""
+        return self.upscale // self.unshuffle
+
+    @property
+    def multiple_of(self) -> int:
+        """What the sides of LQ must divide by: three halvings after the first unshuffle."""
+        return 8 * self.unshuffle
+
+    @property
+    def cpen_unshuffle(self) -> int:
+        """Pixel-unshuffle of LQ in front of CPEN; that of GT is `scale` times as large, so that they meet."""
+        return self.cpen_reduction * 4 // self.scale
+
+    @property
+    def cpen_lq_channels(self) -> int:
+        """Channels that LQ gives to CPEN."""
+        return self.in_channels * self.cpen_unshuffle**2

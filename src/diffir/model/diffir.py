@@ -1,0 +1,71 @@
+"""DiffIRS1 and DiffIRS2: who feeds whom in the two stages of the method."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .config import DiffIRConfig
+from .cpen import CPEN
+from .denoiser import Denoiser
+from .diffusion import IPRDiffusion
+from .dirformer import DIRformer
+
+
+class DiffIRS1(nn.Module):
+    """Stage 1, pretraining: CPEN reads the IPR off LQ *and* ground truth, DIRformer learns to use it."""
+
+    def __init__(self, config: DiffIRConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.gt_unshuffle = config.cpen_unshuffle * config.scale
+        gt_channels = 3 * self.gt_unshuffle**2
+        self.cpen = CPEN(config.cpen_lq_channels + gt_channels, config.ipr_dim, config.cpen_blocks)
+        self.dirformer = DIRformer(config)
+
+    def extract_ipr(self, lq: Tensor, gt: Tensor) -> Tensor:
+        """Z, (B, 4C'), of LQ (B, in_channels, H, W) and GT (B, 3, H·scale, W·scale)."""
+        lq = F.pixel_unshuffle(lq, self.config.cpen_unshuffle)
+        return self.cpen(torch.cat([lq, F.pixel_unshuffle(gt, self.gt_unshuffle)], dim=1))
+
+    def forward(self, lq: Tensor, gt: Tensor) -> Tensor:
+        """Restore LQ with the IPR of its own ground truth; (B, 3, H·scale, W·scale)."""
+        return self.dirformer(lq, self.extract_ipr(lq, gt))
+
+
+class DiffIRS2(nn.Module):
+    """Stage 2, and use: diffusion guesses the IPR from LQ alone, DIRformer restores with it."""
+
+    def __init__(self, config: DiffIRConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.cpen = CPEN(config.cpen_lq_channels, config.ipr_dim, config.cpen_blocks)
+        self.denoiser = Denoiser(
+            config.ipr_dim, config.denoiser_layers, signed=config.prediction == "epsilon"
+        )
+        self.diffusion = IPRDiffusion(config)
+        self.dirformer = DIRformer(config)
+
+    def extract_condition(self, lq: Tensor) -> Tensor:
+        """D, (B, 4C'), what LQ (B, in_channels, H, W) tells of the IPR."""
+        return self.cpen(F.pixel_unshuffle(lq, self.config.cpen_unshuffle))
+
+    def estimate_ipr_steps(
+        self, lq: Tensor, start: Tensor, step_noise: Tensor | None = None
+    ) -> Tensor:
+        """The IPR after each reverse step, (T, B, 4C'); arguments as `estimate_ipr`."""
+        condition = self.extract_condition(lq)
+        return self.diffusion.denoise(self.denoiser, start, condition, step_noise)
+
+    def estimate_ipr(self, lq: Tensor, start: Tensor, step_noise: Tensor | None = None) -> Tensor:
+        """Ẑ, (B, 4C').
+
+        Args:
+            lq: (B, in_channels, H, W) in [0, 1].
+            start: (B, 4C'), Gaussian noise in use, Z_T in training.
+            step_noise: (T, B, 4C'), only for a chain with inserted variance.
+        """
+        return self.estimate_ipr_steps(lq, start, step_noise)[-1]
+
+    def forward(self, lq: Tensor, noise: Tensor) -> Tensor:
+        """Restore LQ (B, in_channels, H, W) from noise (B, 4C'); (B, 3, H·scale, W·scale)."""
+        return self.dirformer(lq, self.estimate_ipr(lq, noise))

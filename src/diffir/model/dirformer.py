@@ -1,0 +1,114 @@
+"""DIRformer: a four-level U-Net of dynamic transformer blocks that the IPR guides.
+
+B batch, C channels, H × W positions of the first convolution's output (LQ, unshuffled).
+"""
+
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .blocks import DynamicTransformerBlock
+from .config import DiffIRConfig
+
+
+def downsample(dim: int) -> nn.Sequential:
+    """Half the resolution, twice the channels."""
+    return nn.Sequential(
+        nn.Conv2d(dim, dim // 2, 3, padding=1, bias=False), nn.PixelUnshuffle(2)
+    )
+
+
+def upsample(dim: int) -> nn.Sequential:
+    """Twice the resolution, half the channels."""
+    return nn.Sequential(nn.Conv2d(dim, 2 * dim, 3, padding=1, bias=False), nn.PixelShuffle(2))
+
+
+def upscaling_tail(dim: int, upscale: int) -> nn.Sequential:
+    """Convolution and pixel-shuffle for every doubling, then RGB."""
+    doublings: list[nn.Module] = []
+    for _ in range(upscale.bit_length() - 1):
+        doublings += [nn.Conv2d(dim, 4 * dim, 3, padding=1), nn.PixelShuffle(2)]
+    return nn.Sequential(*doublings, nn.Conv2d(dim, 3, 3, padding=1))
+
+
+class DIRformer(nn.Module):
+    """Restores LQ under the guidance of an IPR in one pass."""
+
+    def __init__(self, config: DiffIRConfig) -> None:
+        super().__init__()
+        self.scale = config.scale
+        self.global_residual = config.global_residual
+        self.unshuffle = nn.PixelUnshuffle(config.unshuffle)
+        dims = [config.dim << level for level in range(4)]
+
+        def blocks(dim: int, heads: int, depth: int) -> nn.ModuleList:
+            return nn.ModuleList(
+                DynamicTransformerBlock(
+                    dim, heads, config.ffn_expansion, config.norm_bias, config.ipr_dim
+                )
+                for _ in range(depth)
+            )
+
+        levels = list(zip(dims, config.num_heads, config.num_blocks, strict=True))
+        self.embed = nn.Conv2d(
+            config.in_channels * config.unshuffle**2, dims[0], 3, padding=1, bias=False
+        )
+        self.encoders = nn.ModuleList(blocks(*level) for level in levels[:3])
+        self.downs = nn.ModuleList(downsample(dim) for dim in dims[:3])
+        self.latent = blocks(*levels[3])
+        # From here the way up: lists run from the coarsest level to the finest.
+        self.ups = nn.ModuleList(upsample(dim) for dim in dims[:0:-1])
+        self.fuses = nn.ModuleList(
+            [
+                nn.Conv2d(2 * dims[2], dims[2], 1, bias=False),
+                nn.Conv2d(2 * dims[1], dims[1], 1, bias=False),
+                nn.Identity(),  # level 1 keeps the 2C channels of the concatenation
+            ]
+        )
+        self.decoders = nn.ModuleList(
+            blocks(dim, heads, depth)
+            for dim, (_, heads, depth) in zip(
+                (dims[2], dims[1], 2 * dims[0]), levels[2::-1], strict=True
+            )
+        )
+        self.refinement = blocks(2 * dims[0], config.num_heads[0], config.num_refinement_blocks)
+        self.output = (
+            upscaling_tail(2 * dims[0], config.upscale)
+            if config.upscale > 1
+            else nn.Conv2d(2 * dims[0], 3, 3, padding=1, bias=False)
+        )
+
+    def forward(self, lq: Tensor, ipr: Tensor) -> Tensor:
+        """Restore.
+
+        Args:
+            lq: (B, in_channels, H·unshuffle, W·unshuffle) in [0, 1]; H and W divide by 8.
+            ipr: (B, 4C').
+
+        Returns:
+            (B, 3, scale · LQ's height, scale · LQ's width), not clamped.
+        """
+        x = self.embed(self.unshuffle(lq))  # (B, C, H, W)
+        skips = []
+        for encoder, down in zip(self.encoders, self.downs, strict=True):
+            x = run_blocks(encoder, x, ipr)
+            skips.append(x)
+            x = down(x)
+        x = run_blocks(self.latent, x, ipr)  # (B, 8C, H/8, W/8)
+        for up, fuse, decoder in zip(self.ups, self.fuses, self.decoders, strict=True):
+            x = fuse(torch.cat([up(x), skips.pop()], dim=1))
+            x = run_blocks(decoder, x, ipr)
+        x = run_blocks(self.refinement, x, ipr)  # (B, 2C, H, W)
+        restored = self.output(x)
+        if self.global_residual:
+            restored = restored + F.interpolate(lq, scale_factor=float(self.scale), mode="nearest")
+        return restored
+
+
+def run_blocks(blocks: Iterable[nn.Module], x: Tensor, ipr: Tensor) -> Tensor:
+    """Pass x through the blocks of one level, all under the same IPR."""
+    for block in blocks:
+        x = block(x, ipr)
+    return x
