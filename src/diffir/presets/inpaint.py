@@ -1,0 +1,28 @@
+"""Inpainting: the published networks, and a lite one for CPUs."""
+
+from dataclasses import replace
+
+from diffir.model import DiffIRConfig
+from diffir.tasks import Inpainting
+
+from .preset import Preset
+
+INPAINT = Preset(
+    name="inpaint",
+    summary="holes filled, as published",
+    task=Inpainting(),
+    config=DiffIRConfig(
+        in_channels=4,
+        global_residual=False,
+        dim=52,
+        num_blocks=(1, 1, 1, 9),
+        num_refinement_blocks=0,
+        ffn_expansion=1.8,
+    ),
+)
+INPAINT_BIG = replace(
+    INPAINT,
+    name="inpaint-big",
+    summary="holes filled, the published larger network",
+    config=replace(INPAINT.config, num_blocks=(1, 1, 1, 20), cpen_blocks=8),
+)

@@ -1,0 +1,29 @@
+"""Preset: a named network with its task, the recipe that trains it and the weights that ship with it."""
+
+from dataclasses import dataclass
+
+import torch
+
+from diffir.model import DiffIRConfig, DiffIRS2
+from diffir.recipe import Recipe
+from diffir.tasks import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """One row of `diffir models`."""
+
+    name: str
+    summary: str
+    """What it does to a picture, in a few words."""
+    task: Task
+    config: DiffIRConfig
+    recipe: Recipe | None = None
+    weights: str | None = None
+    """File in the package's `weights` folder, None where none is bundled."""
+
+    @property
+    def parameters(self) -> int:
+        """Parameters of the stage-2 network, counted without building its weights."""
+        with torch.device("meta"):
+            return sum(parameter.numel() for parameter in DiffIRS2(self.config).parameters())

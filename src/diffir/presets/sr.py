@@ -1,0 +1,60 @@
+"""Super-resolution: the published networks for ×4, ×2 and ×1, and lite ones for CPUs."""
+
+from dataclasses import replace
+
+from diffir.model import DiffIRConfig
+from diffir.recipe import Phase, Recipe
+from diffir.tasks import SuperResolution
+
+from .preset import Preset
+
+SR_X4 = Preset(
+    name="sr-x4",
+    summary="×4 larger, as published",
+    task=SuperResolution(),
+    config=DiffIRConfig(
+        upscale=4,
+        dim=64,
+        num_blocks=(13, 1, 1, 1),
+        num_refinement_blocks=13,
+        ffn_expansion=2.2,
+        norm_bias=False,
+        cpen_blocks=9,
+    ),
+)
+SR_X2 = replace(
+    SR_X4,
+    name="sr-x2",
+    summary="×2 larger, as published",
+    config=replace(SR_X4.config, unshuffle=2),
+)
+SR_X1 = replace(
+    SR_X4,
+    name="sr-x1",
+    summary="cleaner at the same size, as published",
+    config=replace(SR_X4.config, unshuffle=4),
+)
+
+# Sizes by experiment (docs/results.md): at an equal small budget dim 24 and 28 came out even and ahead
+# of more refinement blocks and of dim 32; of the two the larger has more to gain from longer training.
+SR_X4_LITE = Preset(
+    name="sr-x4-lite",
+    summary="×4 larger, small enough for CPUs",
+    task=SuperResolution(),
+    config=DiffIRConfig(
+        upscale=4,
+        dim=28,
+        num_blocks=(4, 1, 1, 1),
+        num_refinement_blocks=2,
+        cpen_blocks=2,
+        cpen_reduction=2,
+    ),
+    recipe=Recipe(
+        stage1=Phase(
+            steps=4500, learning_rate=8e-4, warmup_steps=100, batch_size=8, lq_size=32
+        ),
+        prior=Phase(steps=1000, learning_rate=4e-4, warmup_steps=50, batch_size=8, lq_size=32),
+        joint=Phase(steps=3000, learning_rate=5e-4, warmup_steps=50, batch_size=8, lq_size=40),
+        precision="bfloat16",
+    ),
+)

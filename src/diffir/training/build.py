@@ -1,0 +1,120 @@
+"""From a recipe and folders of photos to a trained network: the three phases in a row."""
+
+import json
+import logging
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from diffir.checkpoints import Checkpoint, save
+from diffir.data import Pair, PairCrops, bicubic_pair, picture_files
+from diffir.errors import RecipeError
+from diffir.images import read
+from diffir.model import DiffIRConfig, DiffIRS1, DiffIRS2
+from diffir.presets import Preset
+from diffir.recipe import Phase, Recipe
+
+from .loop import Run, run_phase
+from .stages import JointPhase, PriorPhase, Stage1
+
+logger = logging.getLogger(__name__)
+
+
+def bicubic_pairs(sources: Iterable[Path], scale: int) -> list[Pair]:
+    """Every picture under the sources with its MATLAB-bicubic reduction, in memory."""
+    files = picture_files(sources)
+    logger.info("reducing %d pictures", len(files))
+    pixels = (read(file).to_array() for file in files)
+    return [bicubic_pair(rgb[..., :3], scale) for rgb in pixels if rgb.shape[-1] >= 3]
+
+
+def train_stage1(config: DiffIRConfig, recipe: Recipe, pairs: list[Pair], run: Run) -> DiffIRS1:
+    """Stage 1 from scratch (or from where it stopped); the average of its weights."""
+    torch.manual_seed(recipe.seed)
+    model = DiffIRS1(config).to(run.device, memory_format=torch.channels_last)
+    crops = crops_for(recipe.stage1, config, pairs)
+    average = run_phase("stage1", 1, Stage1(model), recipe.stage1, recipe, crops, run)
+    assert isinstance(average, DiffIRS1)
+    return average
+
+
+def train_stage2(
+    config: DiffIRConfig, recipe: Recipe, pairs: list[Pair], run: Run, teacher: DiffIRS1
+) -> DiffIRS2:
+    """Stage 2 from a trained stage 1: prior phase, then joint phase; the average of its weights."""
+    torch.manual_seed(recipe.seed + 1)
+    model = DiffIRS2(config).to(run.device, memory_format=torch.channels_last)
+    model.dirformer.load_state_dict(teacher.dirformer.state_dict())
+    prior = PriorPhase(model, teacher)
+    crops = crops_for(recipe.prior, config, pairs)
+    model.load_state_dict(
+        run_phase("prior", 2, prior, recipe.prior, recipe, crops, run).state_dict()
+    )
+    crops = crops_for(recipe.joint, config, pairs)
+    joint = JointPhase(model, teacher)
+    average = run_phase("joint", 3, joint, recipe.joint, recipe, crops, run)
+    assert isinstance(average, DiffIRS2)
+    return average
+
+
+def crops_for(phase: Phase, config: DiffIRConfig, pairs: list[Pair]) -> PairCrops:
+    """The crops that a phase learns from."""
+    return PairCrops(pairs, config.scale, phase.lq_size)
+
+
+def train_preset(
+    preset: Preset, sources: list[Path], folder: Path, *, device: torch.device
+) -> Path:
+    """Train a preset's network by its recipe and write the weights of both stages.
+
+    Run again after an interruption, it goes on where it was; run again after its end, it only writes.
+
+    Returns:
+        The stage-2 file, `<name>.safetensors` in the folder; stage 1 lies beside it.
+
+    Raises:
+        RecipeError: when the preset has no recipe, or the folder holds a run of another one.
+        DataError, PictureError: when the sources can't be learnt from.
+    """
+    recipe = preset.recipe
+    if recipe is None:
+        raise RecipeError(f"{preset.name} has no recipe; train one that has")
+    folder.mkdir(parents=True, exist_ok=True)
+    claim(folder, preset, recipe)
+    pairs = bicubic_pairs(sources, preset.config.scale)
+    run = Run(folder=folder, device=device)
+    facts = {
+        "recipe": recipe.model_dump(mode="json"),
+        "data": [source.name for source in sources],
+        "pictures": len(pairs),
+        "pixels": sum(pair.gt.shape[0] * pair.gt.shape[1] for pair in pairs),
+    }
+    teacher = train_stage1(preset.config, recipe, pairs, run)
+    save_weights(teacher, preset, facts, folder / f"{preset.name}-stage1.safetensors")
+    model = train_stage2(preset.config, recipe, pairs, run, teacher)
+    weights = folder / f"{preset.name}.safetensors"
+    save_weights(model, preset, facts, weights)
+    return weights
+
+
+def claim(folder: Path, preset: Preset, recipe: Recipe) -> None:
+    """Write the recipe into the run's folder, or see that it is the one there."""
+    file = folder / "recipe.json"
+    wanted = {"preset": preset.name, "config": asdict(preset.config), "recipe": recipe.model_dump()}
+    text = json.dumps(wanted, indent=1, sort_keys=True)
+    if file.exists() and file.read_text(encoding="utf-8") != text:
+        raise RecipeError(f"{folder} holds a run of another recipe; choose another output folder")
+    file.write_text(text, encoding="utf-8")
+
+
+def save_weights(
+    model: DiffIRS1 | DiffIRS2, preset: Preset, facts: dict[str, Any], path: Path
+) -> None:
+    """Write half-precision weights with everything that rebuilds the network."""
+    checkpoint = Checkpoint(
+        model=model, task=preset.task.name, preset=preset.name, training=facts
+    )
+    save(checkpoint, path, dtype=torch.float16)

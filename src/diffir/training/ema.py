@@ -1,0 +1,21 @@
+"""The exponential moving average of a network's parameters: what is validated, saved and used."""
+
+import copy
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def average_of(network: Network) -> Network:
+    """A copy to average into, without gradients."""
+    return copy.deepcopy(network).requires_grad_(False).eval()
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
+    """`average ← decay · average + (1 − decay) · network`."""
+    ours = [parameter.detach() for parameter in network.parameters()]
+    torch._foreach_lerp_(list(average.parameters()), ours, 1 - decay)
