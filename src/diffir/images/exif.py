@@ -1,0 +1,113 @@
+"""EXIF: which way up a picture is, and the notes that travel with it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.ExifTags import IFD, Base
+
+_log = logging.getLogger(__name__)
+
+PREFIX = b"Exif\0\0"
+"""What EXIF bytes begin with in JPEG, and here; PNG and TIFF do without."""
+
+Samples = NDArray[Any]
+
+_TURNS: dict[int, Callable[[Samples], Samples]] = {
+    2: np.fliplr,
+    3: lambda samples: np.rot90(samples, 2),
+    4: np.flipud,
+    5: lambda samples: samples.swapaxes(0, 1),
+    6: lambda samples: np.rot90(samples, -1),
+    7: lambda samples: np.rot90(samples, 2).swapaxes(0, 1),
+    8: np.rot90,
+}
+
+# The first directory is TIFF's own. Up to tag 532 it tells how the pixels were stored, which is
+# no longer true once they are written again, except for the tags named here.
+_LAST_STORAGE_TAG = 532
+_NOTES = {
+    Base.DocumentName,
+    Base.ImageDescription,
+    Base.Make,
+    Base.Model,
+    Base.XResolution,
+    Base.YResolution,
+    Base.ResolutionUnit,
+    Base.Software,
+    Base.DateTime,
+    Base.Artist,
+    Base.HostComputer,
+}
+_SUB_DIRECTORIES = (IFD.Exif, IFD.GPSInfo)
+_PAYLOADS = {700, 32997, 33723, 34377, 34675, 37724}  # XMP, depth, IPTC, ICC, Photoshop's
+
+
+def of_image(image: Image.Image) -> Image.Exif:
+    """The EXIF of a Pillow image, empty where it has none or a damaged one."""
+    try:
+        return image.getexif()
+    except (SyntaxError, ValueError, KeyError, IndexError) as error:
+        _log.warning("the EXIF data was dropped, for it is damaged: %s", error)
+        return Image.Exif()
+
+
+def of_bytes(exif: bytes | None) -> Image.Exif:
+    """The EXIF that `packed` wrote; empty for None."""
+    loaded = Image.Exif()
+    loaded.load(exif or b"")
+    return loaded
+
+
+def upright(samples: Samples, exif: Image.Exif) -> Samples:
+    """Turn samples (H, W, ...) the way up that the orientation tag of `exif` asks for."""
+    turn = _TURNS.get(exif.get(Base.Orientation, 1))
+    return samples if turn is None else np.ascontiguousarray(turn(samples))
+
+
+def packed(exif: Image.Exif, *, width: int, height: int) -> bytes | None:
+    """The notes as bytes that begin with `Exif`, for an upright picture; None where there are none.
+
+    The orientation becomes 1, and the size in pixels, where it is noted, `width` × `height`.
+    Damaged notes are dropped with a logged warning: they must not stop a restoration.
+    """
+    try:
+        kept = notes(exif)
+        if not len(kept) and Base.Orientation not in exif:
+            return None
+        kept[Base.Orientation] = 1
+        details = kept.get(IFD.Exif, {})
+        for tag, size in ((Base.ExifImageWidth, width), (Base.ExifImageHeight, height)):
+            if tag in details:
+                details[tag] = size
+        return kept.tobytes()
+    except Exception as error:  # Pillow raises whatever comes on what cameras got wrong
+        _log.warning("the EXIF data was dropped, for it is damaged: %s", error)
+        return None
+
+
+def notes(exif: Image.Exif) -> Image.Exif:
+    """Copy what `exif` says of the picture, and leave out how its pixels were stored."""
+    kept = Image.Exif()
+    for tag, value in exif.items():
+        if tag in _NOTES or (tag > _LAST_STORAGE_TAG and tag not in _PAYLOADS):
+            kept[tag] = _faithful(value)
+    for tag in _SUB_DIRECTORIES:
+        if tag in exif:
+            found = exif[tag]  # an offset if read from a file, a dictionary if set in memory
+            found = found if isinstance(found, dict) else exif.get_ifd(tag)
+            details = {key: _faithful(value) for key, value in found.items()}
+            details.pop(IFD.Interop, None)
+            kept[tag] = details
+    return kept
+
+
+def _faithful(value: Any) -> Any:
+    """Text as the bytes it was read from: Pillow reads Latin-1, but writes '?' beyond ASCII."""
+    foreign = isinstance(value, str) and not value.isascii()
+    return value.encode("latin-1", errors="replace") if foreign else value

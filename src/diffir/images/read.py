@@ -1,0 +1,226 @@
+"""Read a picture file: PNG, JPEG, WebP, TIFF or BMP, of 8 or 16 bits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from diffir.errors import PictureError
+
+from . import exif
+from .picture import Picture
+
+if TYPE_CHECKING:
+    from tifffile import TiffPage
+
+Samples = NDArray[np.float32]
+
+MAX_PIXELS = 200_000_000
+"""The most pixels that `read` decodes unless told otherwise: 2.4 GB as float RGB."""
+
+_WANTED = "wanted PNG, JPEG, WebP, TIFF or BMP, so convert it first"
+
+# TIFF's numbers for kinds of colour, of compressions, of extra channels and of pages
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 1, 2, 3, 5, 6
+_TIFF_CHANNELS = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4}
+_JPEG_COMPRESSIONS = (6, 7)
+_ASSOCIATED = 1
+_REDUCED_OR_MASK = 0b101
+_ICC_TAG = 34675
+
+# (offset, bytes there, type)
+_SIGNATURES = (
+    (0, b"\x89PNG\r\n\x1a\n", "PNG"),
+    (0, b"\xff\xd8\xff", "JPEG"),
+    (8, b"WEBP", "WEBP"),
+    (0, b"II*\0", "TIFF"),
+    (0, b"MM\0*", "TIFF"),
+    (0, b"II+\0", "TIFF"),
+    (0, b"MM\0+", "TIFF"),
+    (0, b"BM", "BMP"),
+    (0, b"GIF8", "GIF"),
+    (4, b"ftyp", "HEIC, AVIF or video"),
+    (0, b"%PDF", "PDF"),
+)
+
+
+def read(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
+    """Read a picture, upright, with its alpha, bit depth, ICC profile and EXIF.
+
+    The content, not the name, says which type it is. CMYK becomes RGB without its profile; palettes
+    and depths below 8 bits become 8 bits; from 9 bits on, and floating point, 16. Raises
+    PictureError for what is missing, damaged, animated, of many pages or of another type, and,
+    before it is decoded, for what has more than `max_pixels` pixels.
+    """
+    path = Path(path)
+    try:
+        with _open(path) as file:
+            return _decode(file, max_pixels)
+    except PictureError as error:
+        raise PictureError(f"{path}: {error}") from error
+
+
+def _open(path: Path) -> BinaryIO:
+    if path.is_dir():
+        raise PictureError("a folder found; wanted a picture, so name one of the files in it")
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        raise PictureError("no such file; check the path") from None
+    except (OSError, ValueError) as error:
+        raise PictureError(f"cannot be opened ({error}); check the path and its rights") from error
+
+
+def _decode(file: BinaryIO, max_pixels: int) -> Picture:
+    kind = _kind(file.read(16))
+    file.seek(0)
+    try:
+        return _READERS[kind](file, max_pixels)
+    except (PictureError, MemoryError):
+        raise
+    except Exception as error:  # damaged files make decoders raise whatever comes
+        raise PictureError(
+            f"the {kind} file cannot be decoded ({error}); it may be damaged or cut short, so get "
+            "another copy"
+        ) from error
+
+
+def _kind(head: bytes) -> str:
+    """The type by the first bytes of a file; PictureError where there is no reader for it."""
+    if not head:
+        raise PictureError(f"an empty file found; {_WANTED.partition(',')[0]}")
+    for offset, signature, kind in _SIGNATURES:
+        if head.startswith(signature, offset):
+            if kind not in _READERS:
+                raise PictureError(f"a {kind} file found; {_WANTED}")
+            return kind
+    raise PictureError(f"not a picture; {_WANTED}")
+
+
+def _check_size(width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        raise PictureError(
+            f"{width} x {height} pixels found; at most {max_pixels} are decoded, so raise "
+            "--max-pixels (max_pixels=) if you trust the file"
+        )
+
+
+def _check_header(image: ImageFile, max_pixels: int) -> None:
+    """Refuse what is too large or moves.
+
+    Pillow's own limit sits in `Image.open`, not used here; for WebP, from Pillow 13 on, in the file
+    class as well, so WebP stops at 179 megapixels whatever `max_pixels` says.
+    """
+    _check_size(image.width, image.height, max_pixels)
+    if getattr(image, "is_animated", False):
+        raise PictureError("an animation found; wanted a single picture, so extract its frames")
+
+
+def _read_pillow(kind: type[ImageFile], file: BinaryIO, max_pixels: int) -> Picture:
+    image = kind(file)
+    _check_header(image, max_pixels)
+    return Picture.from_pil(image)
+
+
+def _read_png(file: BinaryIO, max_pixels: int) -> Picture:
+    """Samples by libpng, which holds 16 bits and every transparency; metadata by Pillow."""
+    import imagecodecs
+
+    image = PngImageFile(file)
+    _check_header(image, max_pixels)
+    notes = exif.of_image(image)
+    file.seek(0)
+    samples = imagecodecs.png_decode(file.read())
+    picture = Picture.from_array(exif.upright(samples, notes))
+    return _with_metadata(picture, notes, image.info.get("icc_profile"), "PNG")
+
+
+def _read_tiff(file: BinaryIO, max_pixels: int) -> Picture:
+    """All by tifffile, which holds 16 bits, alpha, and every layout and compression."""
+    from tifffile import TiffFile
+
+    with TiffFile(file) as tiff:
+        page = tiff.pages.first
+        _check_size(page.imagewidth, page.imagelength, max_pixels)
+        if any(not other.aspage().subfiletype & _REDUCED_OR_MASK for other in tiff.pages[1:]):
+            raise PictureError("several pages found; wanted one, so split the file")
+        samples = _tiff_samples(page)
+        notes = Image.Exif()
+        notes.endian, notes.bigtiff = tiff.byteorder, tiff.is_bigtiff
+        notes.load_from_fp(file, page.offset)
+        depth = 16 if page.bitspersample > 8 else 8
+        picture = Picture.from_array(exif.upright(samples, notes), bit_depth=depth)
+        icc = None if page.photometric == _CMYK else page.tags.valueof(_ICC_TAG)
+        return _with_metadata(picture, notes, icc, "TIFF")
+
+
+def _check_tiff(page: TiffPage) -> int:
+    """The number of colour channels, before alpha; PictureError if there is no reading them."""
+    colours = _TIFF_CHANNELS.get(page.photometric)
+    if page.photometric == _YCBCR and page.compression in _JPEG_COMPRESSIONS:
+        colours = 3  # tifffile's decoder gives RGB
+    if not colours or page.samplesperpixel - colours not in (0, 1) or page.imagedepth > 1:
+        kind = getattr(page.photometric, "name", page.photometric)
+        raise PictureError(
+            f"{page.samplesperpixel} channels of {kind} found; wanted gray, RGB, CMYK or palette, "
+            "and one alpha at most, so convert it first"
+        )
+    if page.dtype is None or page.dtype.kind not in "bfu" or page.bitspersample > 32:
+        raise PictureError(
+            f"samples of type {page.dtype} found; wanted unsigned integers or floating point, so "
+            "convert it first"
+        )
+    return colours
+
+
+def _tiff_samples(page: TiffPage) -> Samples:
+    """Gray or RGB, then alpha if there is one: float32 (H, W, C) in [0, 1]."""
+    colours = _check_tiff(page)
+    stored = page.asarray()
+    stored = np.atleast_3d(np.moveaxis(stored, 0, 2) if page.axes == "SYX" else stored)
+    samples, alpha = stored[..., :colours], _unit(stored[..., colours:], page.bitspersample)
+    if page.photometric == _PALETTE and page.colormap is not None:
+        # Writers fill its 16 bits with 256 or with 257 times the 8 they have: the upper 8 are sure.
+        samples = _unit(page.colormap.T[samples[..., 0]] >> 8, 8)
+    else:
+        samples = _unit(samples, page.bitspersample)
+    if page.photometric == _WHITE_IS_ZERO:
+        samples = 1 - samples
+    if page.photometric == _CMYK:
+        samples = (1 - samples[..., :3]) * (1 - samples[..., 3:])
+    if page.extrasamples == (_ASSOCIATED,):
+        samples = np.minimum(samples / np.where(alpha > 0, alpha, 1), 1)
+    return np.concatenate([samples, alpha], axis=2)
+
+
+def _unit(samples: NDArray[Any], bits: int) -> Samples:
+    """Unsigned integers of so many bits, or floating point, as float32, white being 1."""
+    white = 1.0 if samples.dtype.kind == "f" else 2.0**bits - 1
+    return samples.astype(np.float32) / np.float32(white)
+
+
+def _with_metadata(picture: Picture, notes: Image.Exif, icc: bytes | None, kind: str) -> Picture:
+    """The picture with the metadata of its file; `notes` as they were read."""
+    packed = exif.packed(notes, width=picture.width, height=picture.height)
+    return replace(picture, icc=icc, exif=packed, format=kind)
+
+
+_READERS: dict[str, Callable[[BinaryIO, int], Picture]] = {
+    "PNG": _read_png,
+    "TIFF": _read_tiff,
+    "JPEG": partial(_read_pillow, JpegImageFile),
+    "WEBP": partial(_read_pillow, WebPImageFile),
+    "BMP": partial(_read_pillow, BmpImageFile),
+}

@@ -1,0 +1,55 @@
+"""Part a picture into the RGB that a network sees and the rest, and put it together again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from diffir.images import Picture
+from diffir.images.exif import of_bytes, packed
+
+
+def split(picture: Picture) -> NDArray[np.float32]:
+    """The colours for a network: (H, W, 3) in [0, 1], gray three times. `join` undoes it.
+
+    Colours under full transparency go along as they are: no picture says what they should be.
+    """
+    return np.repeat(picture.pixels, 3, axis=2) if picture.is_gray else picture.pixels
+
+
+def join(restored: NDArray[np.floating], picture: Picture) -> Picture:
+    """The restored colours with the alpha, bit depth and metadata of the `picture` they came from.
+
+    `restored` is (sH, sW, 3), s a whole number; it is clipped to [0, 1]. Gray pictures stay gray,
+    by the mean of the channels: the network's errors in them count alike, luma would trust one
+    most. Alpha is untouched for s = 1, and otherwise enlarged bicubically. Raises ValueError for
+    another shape, PictureError for NaN.
+    """
+    height, width = restored.shape[:2]
+    scale = height // picture.height
+    if restored.shape != (scale * picture.height, scale * picture.width, 3):
+        raise ValueError(
+            f"restored colours of shape {restored.shape} found; wanted a whole multiple of "
+            f"{(picture.height, picture.width)}, and 3 channels"
+        )
+    colours = np.clip(restored, 0, 1).astype(np.float32)
+    return replace(
+        picture,
+        pixels=colours.mean(axis=2, keepdims=True) if picture.is_gray else colours,
+        alpha=picture.alpha if scale == 1 else _enlarge(picture.alpha, width, height),
+        exif=packed(of_bytes(picture.exif), width=width, height=height),
+    )
+
+
+def _enlarge(
+    alpha: NDArray[np.float32] | None, width: int, height: int
+) -> NDArray[np.float32] | None:
+    """Bicubic, not Lanczos, whose ripples leave a faint halo where alpha was 0."""
+    if alpha is None:
+        return None
+    image = Image.fromarray(alpha).resize((width, height), Image.Resampling.BICUBIC)
+    enlarged: NDArray[np.float32] = np.asarray(image).clip(0, 1)
+    return enlarged
