@@ -1,9 +1,9 @@
 """What a user can get wrong, one sentence each: what was found, what was wanted, what to do.
 
-DiffIRError                 the base: catch this to catch everything below; the command line exits with 2
+DiffIRError                 the base: catches everything below; the command line exits with 2
 ├── PictureError            a file or array that cannot be read, understood or written as a picture
 ├── MaskError               a mask that is missing, of another size, or not wanted by the task
-├── WeightsError            a weights file that is broken, unsafe, or of another network than asked for
+├── WeightsError            a weights file that is broken, unsafe, or of another network
 ├── RecipeError             a training recipe or a network's numbers that contradict themselves
 ├── DataError               a training or validation set that is empty, unpaired or too small
 └── DeviceError             a device that this machine does not have, or that ran out of memory

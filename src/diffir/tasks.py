@@ -1,6 +1,6 @@
 """Tasks: what the network sees of the user's picture, and what the user gets of the network's.
 
-B batch, H × W pixels. Pictures are (B, 3, H, W) in [0, 1]; a mask is (B, 1, H, W), 1 = hole, 0 = known.
+B batch, H × W pixels. Pictures are (B, 3, H, W) in [0, 1]; masks (B, 1, H, W), 1 = hole, 0 = known.
 """
 
 from dataclasses import dataclass
@@ -70,13 +70,17 @@ class Inpainting:
     def network_input(self, image: Tensor, mask: Tensor | None = None) -> Tensor:
         """The picture with its holes blacked out, and the mask as a fourth channel."""
         if mask is None:
-            raise MaskError("task inpaint needs a mask; give one of the picture's size, white = hole")
+            raise MaskError(
+                "task inpaint needs a mask; give one of the picture's size, white = hole"
+            )
         return torch.cat([image * (1 - mask), mask], dim=1)
 
     def finish(self, restored: Tensor, image: Tensor, mask: Tensor | None = None) -> Tensor:
         """The network's output in the holes, the user's own pixels, bit for bit, elsewhere."""
         if mask is None:
-            raise MaskError("task inpaint needs a mask; give one of the picture's size, white = hole")
+            raise MaskError(
+                "task inpaint needs a mask; give one of the picture's size, white = hole"
+            )
         return torch.where(mask > 0, restored.clamp(0, 1), image)
 
 

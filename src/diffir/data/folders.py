@@ -9,7 +9,7 @@ PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", 
 
 
 def picture_files(sources: Iterable[Path]) -> list[Path]:
-    """All pictures in the given files and folders (searched recursively), each source sorted by name.
+    """All pictures in the given files and folders (searched recursively), sorted in each source.
 
     Raises:
         DataError: when a source does not exist or holds no picture.

@@ -1,4 +1,4 @@
-"""Aligned pairs of a low- and a high-quality picture in memory, and random batches of crops of them."""
+"""Aligned pairs of a low- and a high-quality picture in memory, and random crops of them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -74,7 +74,7 @@ class PairCrops:
         return Pair(*(np.rot90(x[:, ::-1] if flip else x, turns) for x in (lq, gt)))
 
     def batch(self, size: int, seed: Sequence[int]) -> Batch:
-        """The batch that belongs to `seed` (say, run, phase and step): item i draws from (*seed, i)."""
+        """The batch of `seed` (run, phase and step, say): item i draws from (*seed, i)."""
         crops = [self.crop(np.random.default_rng([*seed, index])) for index in range(size)]
         return Batch(
             lq=torch.cat([to_tensor(crop.lq) for crop in crops]),

@@ -1,7 +1,7 @@
 """Bicubic resizing as MATLAB's imresize does it, which published SR results are made with.
 
-Differs from most libraries: antialiased by widening the kernel when shrinking, a = -0.5 (Keys), pixel
-centres at half integers, and mirrored borders.
+Differs from most libraries: antialiased by widening the kernel when shrinking, a = -0.5 (Keys),
+pixel centres at half integers, and mirrored borders.
 """
 
 import math

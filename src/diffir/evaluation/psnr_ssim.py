@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def to_y(rgb: Tensor) -> Tensor:
-    """ITU-R BT.601 luma of (B, 3, H, W) in [0, 1], as MATLAB's rgb2ycbcr: 16 to 235, (B, 1, H, W)."""
+    """BT.601 luma of (B, 3, H, W) in [0, 1], as MATLAB's rgb2ycbcr: 16 to 235, (B, 1, H, W)."""
     weights = rgb.new_tensor([65.481, 128.553, 24.966])
     return 16 + (rgb * weights[:, None, None]).sum(dim=1, keepdim=True)
 
@@ -30,7 +30,9 @@ def psnr(restored: Tensor, gt: Tensor, *, border: int = 0, y_channel: bool = Fal
         ValueError: when the shapes differ or the border leaves nothing.
     """
     if restored.shape != gt.shape:
-        raise ValueError(f"restored is {tuple(restored.shape)} and gt {tuple(gt.shape)}; must be equal")
+        raise ValueError(
+            f"restored is {tuple(restored.shape)} and gt {tuple(gt.shape)}; must be equal"
+        )
     height, width = gt.shape[-2:]
     if min(height, width) <= 2 * border:
         raise ValueError(f"a border of {border} leaves nothing of a {width}×{height} picture")

@@ -1,4 +1,4 @@
-"""Losses between the estimated and the true IPR, both (B, 4C'); the paper's L_diff and its ablations."""
+"""Losses between the estimated and the true IPR, both (B, 4C'): L_diff and its ablations."""
 
 import torch.nn.functional as F
 from torch import Tensor

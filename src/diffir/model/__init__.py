@@ -1,4 +1,4 @@
-"""The paper and nothing else: DIRformer, CPEN, denoiser, diffusion on the IPR, and the two stages."""
+"""The paper and nothing else: DIRformer, CPEN, denoiser, diffusion on the IPR, two stages."""
 
 from .blocks import DGFN, DMTA, DynamicTransformerBlock, IPRModulation, LayerNorm2d
 from .config import DiffIRConfig
@@ -12,11 +12,11 @@ __all__ = [
     "CPEN",
     "DGFN",
     "DMTA",
+    "DIRformer",
     "Denoiser",
     "DiffIRConfig",
     "DiffIRS1",
     "DiffIRS2",
-    "DIRformer",
     "DynamicTransformerBlock",
     "IPRDiffusion",
     "IPRModulation",

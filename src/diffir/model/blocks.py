@@ -1,6 +1,6 @@
 """The dynamic transformer block: two halves, each normalised and modulated by the IPR.
 
-B batch, C channels, H × W positions, h heads, Z the IPR of length 4C' (Eq. and figure 2 of the paper).
+B batch, C channels, H × W positions, h heads, Z the IPR of length 4C' (figure 2 of the paper).
 """
 
 import torch
@@ -46,7 +46,7 @@ class IPRModulation(nn.Module):
 
 
 class DMTA(nn.Module):
-    """Dynamic multi-head transposed attention: channels attend to channels, so cost is linear in pixels."""
+    """Dynamic multi-head transposed attention: channels attend to channels, at linear cost."""
 
     def __init__(self, dim: int, num_heads: int) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ class DGFN(nn.Module):
 
 
 class DynamicTransformerBlock(nn.Module):
-    """Attention, then feed-forward, each behind a norm that the IPR modulates, each with a residual."""
+    """Attention, then feed-forward, each behind a norm that the IPR modulates."""
 
     def __init__(
         self, dim: int, num_heads: int, ffn_expansion: float, norm_bias: bool, ipr_dim: int

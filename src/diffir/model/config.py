@@ -1,4 +1,4 @@
-"""DiffIRConfig: the architecture as numbers. Every task, width and switch of the method is a value here."""
+"""DiffIRConfig: the architecture as numbers; tasks, widths and switches are values here."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,7 +6,7 @@ from typing import Literal
 
 @dataclass(frozen=True, kw_only=True)
 class DiffIRConfig:
-    """The numbers that make one network (PAPER: the published models; defaults are those for deblurring).
+    """The numbers that make one network; the defaults are the published ones for deblurring.
 
     Raises:
         ValueError: when the numbers contradict each other.
@@ -15,7 +15,7 @@ class DiffIRConfig:
     in_channels: int = 3
     """Channels of LQ as the network sees it: RGB, or masked RGB and the mask (4)."""
     unshuffle: int = 1
-    """Pixel-unshuffle before the first convolution; the body works at 1/unshuffle of LQ's resolution."""
+    """Pixel-unshuffle before the first convolution; the body works at 1/unshuffle of LQ's size."""
     upscale: int = 1
     """What the pixel-shuffling tail enlarges; 1 is a single output convolution without a tail."""
     global_residual: bool = True
@@ -36,8 +36,8 @@ class DiffIRConfig:
     cpen_blocks: int = 5
     """Residual blocks of CPEN."""
     cpen_reduction: int = 1
-    """Further pixel-unshuffle of CPEN's input (1 in the published models): 2 makes CPEN 4 times cheaper,
-    which matters to small networks for SR, where CPEN at LQ's full resolution costs more than DIRformer."""
+    """Further pixel-unshuffle of CPEN's input; 1 in the published models. 2 makes CPEN 4 times
+    cheaper: in small SR networks, CPEN at LQ's full resolution costs more than DIRformer."""
     denoiser_layers: int = 1
     """N, layers of the denoiser after the first."""
 
@@ -48,7 +48,7 @@ class DiffIRConfig:
     beta_schedule: Literal["scaled_linear", "linear"] = "scaled_linear"
     """Linear in √β (the published models) or in β (the paper's text)."""
     prediction: Literal["x0", "epsilon"] = "x0"
-    """What the denoiser predicts: the clean IPR (the published models) or the noise (the paper's text)."""
+    """What the denoiser predicts: the clean IPR (published models) or the noise (the paper)."""
     insert_variance: bool = False
     """Add noise after every reverse step but the last (the paper's variant V4, worse)."""
 
@@ -56,7 +56,8 @@ class DiffIRConfig:
         """Refuse numbers that no network can be built from."""
         if self.upscale not in (1, 2, 4) or self.unshuffle not in (1, 2, 4):
             raise ValueError(
-                f"unshuffle {self.unshuffle} and upscale {self.upscale} found; each must be 1, 2 or 4"
+                f"unshuffle {self.unshuffle} and upscale {self.upscale} found; "
+                f"each must be 1, 2 or 4"
             )
         if self.scale not in (1, 2, 4):
             raise ValueError(
@@ -66,7 +67,8 @@ class DiffIRConfig:
         for level, heads in enumerate(self.num_heads):
             if (self.dim << level) % heads:
                 raise ValueError(
-                    f"{heads} heads do not divide the {self.dim << level} channels of level {level + 1}"
+                    f"{heads} heads do not divide the {self.dim << level} channels "
+                    f"of level {level + 1}"
                 )
         if self.cpen_reduction not in (1, 2):
             raise ValueError(f"cpen_reduction {self.cpen_reduction} found; it must be 1 or 2")
@@ -87,7 +89,7 @@ class DiffIRConfig:
 
     @property
     def cpen_unshuffle(self) -> int:
-        """Pixel-unshuffle of LQ in front of CPEN; that of GT is `scale` times as large, so that they meet."""
+        """Pixel-unshuffle of LQ in front of CPEN; GT's is `scale` times as large, so they meet."""
         return self.cpen_reduction * 4 // self.scale
 
     @property

@@ -1,4 +1,4 @@
-"""CPEN, the compact IR prior extraction network: one picture (or a pair) to the 4C' numbers of Z."""
+"""CPEN, the compact IR prior extraction network: from pictures to the 4C' numbers of Z."""
 
 from torch import Tensor, nn
 

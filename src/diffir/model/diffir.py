@@ -12,7 +12,7 @@ from .dirformer import DIRformer
 
 
 class DiffIRS1(nn.Module):
-    """Stage 1, pretraining: CPEN reads the IPR off LQ *and* ground truth, DIRformer learns to use it."""
+    """Stage 1: CPEN reads the IPR off LQ *and* ground truth, DIRformer learns to use it."""
 
     def __init__(self, config: DiffIRConfig) -> None:
         super().__init__()

@@ -3,6 +3,7 @@
 Timesteps are counted from 0 (almost clean) to T-1 (noise); the paper's t is one more.
 """
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import Literal
@@ -45,11 +46,11 @@ def noise_schedule(
         return (1 - rest) * log_alpha_bar[left] + rest * log_alpha_bar[left + 1]
 
     path = [interpolated(i * steps / timesteps) for i in range(timesteps + 1)]
-    return tuple(-math.expm1(new - old) for old, new in zip(path, path[1:], strict=False))
+    return tuple(-math.expm1(new - old) for old, new in itertools.pairwise(path))
 
 
 class IPRDiffusion:
-    """The diffusion process on Z. Constants are Python floats: exact in every dtype, on every device."""
+    """The diffusion process on Z; its constants are Python floats, exact in every dtype."""
 
     def __init__(self, config: DiffIRConfig) -> None:
         self.timesteps = config.timesteps
@@ -79,8 +80,8 @@ class IPRDiffusion:
             predict: the denoiser.
             start: (B, 4C'), Gaussian noise in use, Z_T in training.
             condition: (B, 4C'), what CPEN read off LQ.
-            step_noise: (T, B, 4C') Gaussian, wanted exactly when the configuration inserts variance;
-                the last step adds none.
+            step_noise: (T, B, 4C') Gaussian, wanted exactly when the configuration inserts
+                variance; the last step adds none.
 
         Returns:
             (T, B, 4C'), the IPR after each step; the last is Ẑ.
@@ -90,7 +91,9 @@ class IPRDiffusion:
         """
         if self.insert_variance != (step_noise is not None):
             wanted = "needs" if self.insert_variance else "takes no"
-            raise ValueError(f"a chain with insert_variance={self.insert_variance} {wanted} step_noise")
+            raise ValueError(
+                f"a chain with insert_variance={self.insert_variance} {wanted} step_noise"
+            )
         z, steps = start, []
         for t in reversed(range(self.timesteps)):
             predicted = predict(z, t / (10 * self.timesteps), condition)

@@ -3,8 +3,6 @@
 B batch, C channels, H × W positions of the first convolution's output (LQ, unshuffled).
 """
 
-from collections.abc import Iterable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,9 +13,7 @@ from .config import DiffIRConfig
 
 def downsample(dim: int) -> nn.Sequential:
     """Half the resolution, twice the channels."""
-    return nn.Sequential(
-        nn.Conv2d(dim, dim // 2, 3, padding=1, bias=False), nn.PixelUnshuffle(2)
-    )
+    return nn.Sequential(nn.Conv2d(dim, dim // 2, 3, padding=1, bias=False), nn.PixelUnshuffle(2))
 
 
 def upsample(dim: int) -> nn.Sequential:
@@ -33,6 +29,15 @@ def upscaling_tail(dim: int, upscale: int) -> nn.Sequential:
     return nn.Sequential(*doublings, nn.Conv2d(dim, 3, 3, padding=1))
 
 
+class Level(nn.ModuleList):
+    """The blocks of one level of the U-Net, all under the same IPR."""
+
+    def forward(self, x: Tensor, ipr: Tensor) -> Tensor:
+        for block in self:
+            x = block(x, ipr)
+        return x
+
+
 class DIRformer(nn.Module):
     """Restores LQ under the guidance of an IPR in one pass."""
 
@@ -43,8 +48,8 @@ class DIRformer(nn.Module):
         self.unshuffle = nn.PixelUnshuffle(config.unshuffle)
         dims = [config.dim << level for level in range(4)]
 
-        def blocks(dim: int, heads: int, depth: int) -> nn.ModuleList:
-            return nn.ModuleList(
+        def blocks(dim: int, heads: int, depth: int) -> Level:
+            return Level(
                 DynamicTransformerBlock(
                     dim, heads, config.ffn_expansion, config.norm_bias, config.ipr_dim
                 )
@@ -93,22 +98,15 @@ class DIRformer(nn.Module):
         x = self.embed(self.unshuffle(lq))  # (B, C, H, W)
         skips = []
         for encoder, down in zip(self.encoders, self.downs, strict=True):
-            x = run_blocks(encoder, x, ipr)
+            x = encoder(x, ipr)
             skips.append(x)
             x = down(x)
-        x = run_blocks(self.latent, x, ipr)  # (B, 8C, H/8, W/8)
+        x = self.latent(x, ipr)  # (B, 8C, H/8, W/8)
         for up, fuse, decoder in zip(self.ups, self.fuses, self.decoders, strict=True):
             x = fuse(torch.cat([up(x), skips.pop()], dim=1))
-            x = run_blocks(decoder, x, ipr)
-        x = run_blocks(self.refinement, x, ipr)  # (B, 2C, H, W)
+            x = decoder(x, ipr)
+        x = self.refinement(x, ipr)  # (B, 2C, H, W)
         restored = self.output(x)
         if self.global_residual:
             restored = restored + F.interpolate(lq, scale_factor=float(self.scale), mode="nearest")
         return restored
-
-
-def run_blocks(blocks: Iterable[nn.Module], x: Tensor, ipr: Tensor) -> Tensor:
-    """Pass x through the blocks of one level, all under the same IPR."""
-    for block in blocks:
-        x = block(x, ipr)
-    return x

@@ -1,7 +1,5 @@
 """Motion deblurring: the published network, and a lite one for CPUs."""
 
-from dataclasses import replace
-
 from diffir.model import DiffIRConfig
 from diffir.tasks import Deblurring
 

@@ -1,4 +1,4 @@
-"""Preset: a named network with its task, the recipe that trains it and the weights that ship with it."""
+"""Preset: a named network with its task, the recipe that trains it and its bundled weights."""
 
 from dataclasses import dataclass
 
@@ -19,8 +19,6 @@ class Preset:
     task: Task
     config: DiffIRConfig
     recipe: Recipe | None = None
-    weights: str | None = None
-    """File in the package's `weights` folder, None where none is bundled."""
 
     @property
     def parameters(self) -> int:

@@ -1,0 +1,1 @@
+"""Training: the phases of the method over one resumable loop."""

@@ -3,16 +3,20 @@
 import json
 import logging
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from diffir.checkpoints import Checkpoint, save
+from diffir.checkpoints import Checkpoint, format
 from diffir.data import Pair, PairCrops, bicubic_pair, picture_files
 from diffir.errors import RecipeError
-from diffir.images import read
+from diffir.images import Picture, read
+from diffir.inference.devices import place
+from diffir.inference.planes import split
 from diffir.model import DiffIRConfig, DiffIRS1, DiffIRS2
 from diffir.presets import Preset
 from diffir.recipe import Phase, Recipe
@@ -27,14 +31,18 @@ def bicubic_pairs(sources: Iterable[Path], scale: int) -> list[Pair]:
     """Every picture under the sources with its MATLAB-bicubic reduction, in memory."""
     files = picture_files(sources)
     logger.info("reducing %d pictures", len(files))
-    pixels = (read(file).to_array() for file in files)
-    return [bicubic_pair(rgb[..., :3], scale) for rgb in pixels if rgb.shape[-1] >= 3]
+    return [bicubic_pair(rgb_pixels(read(file)), scale) for file in files]
+
+
+def rgb_pixels(picture: Picture) -> NDArray[np.uint8]:
+    """The colours of any picture in 8 bits, (H, W, 3), without its alpha."""
+    return np.asarray(replace(picture, pixels=split(picture), alpha=None, bit_depth=8).to_array())
 
 
 def train_stage1(config: DiffIRConfig, recipe: Recipe, pairs: list[Pair], run: Run) -> DiffIRS1:
     """Stage 1 from scratch (or from where it stopped); the average of its weights."""
     torch.manual_seed(recipe.seed)
-    model = DiffIRS1(config).to(run.device, memory_format=torch.channels_last)
+    model = place(DiffIRS1(config), run.device)
     crops = crops_for(recipe.stage1, config, pairs)
     average = run_phase("stage1", 1, Stage1(model), recipe.stage1, recipe, crops, run)
     assert isinstance(average, DiffIRS1)
@@ -46,7 +54,7 @@ def train_stage2(
 ) -> DiffIRS2:
     """Stage 2 from a trained stage 1: prior phase, then joint phase; the average of its weights."""
     torch.manual_seed(recipe.seed + 1)
-    model = DiffIRS2(config).to(run.device, memory_format=torch.channels_last)
+    model = place(DiffIRS2(config), run.device)
     model.dirformer.load_state_dict(teacher.dirformer.state_dict())
     prior = PriorPhase(model, teacher)
     crops = crops_for(recipe.prior, config, pairs)
@@ -70,7 +78,7 @@ def train_preset(
 ) -> Path:
     """Train a preset's network by its recipe and write the weights of both stages.
 
-    Run again after an interruption, it goes on where it was; run again after its end, it only writes.
+    Run again after an interruption, it goes on where it was; after its end, it only writes.
 
     Returns:
         The stage-2 file, `<name>.safetensors` in the folder; stage 1 lies beside it.
@@ -114,7 +122,5 @@ def save_weights(
     model: DiffIRS1 | DiffIRS2, preset: Preset, facts: dict[str, Any], path: Path
 ) -> None:
     """Write half-precision weights with everything that rebuilds the network."""
-    checkpoint = Checkpoint(
-        model=model, task=preset.task.name, preset=preset.name, training=facts
-    )
-    save(checkpoint, path, dtype=torch.float16)
+    checkpoint = Checkpoint(model=model, task=preset.task.name, preset=preset.name, training=facts)
+    format.save(checkpoint, path, dtype=torch.float16)

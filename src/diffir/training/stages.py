@@ -58,7 +58,9 @@ class PriorPhase:
         start = self.model.diffusion.add_noise(ipr, gaussian_like(ipr, noise))
         steps = (self.model.config.timesteps, *ipr.shape)
         step_noise = (
-            gaussian_like(ipr.new_empty(steps), noise) if self.model.config.insert_variance else None
+            gaussian_like(ipr.new_empty(steps), noise)
+            if self.model.config.insert_variance
+            else None
         )
         return self.model.estimate_ipr(batch.lq, start, step_noise).float(), ipr
 

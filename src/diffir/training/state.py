@@ -1,4 +1,4 @@
-"""What a run needs to go on: saved beside the old state and renamed, so that one whole state always exists."""
+"""What a run needs to go on, saved so that one whole state always exists."""
 
 import os
 from pathlib import Path
@@ -10,7 +10,7 @@ from diffir.errors import WeightsError
 
 
 def save_state(state: dict[str, Any], path: Path) -> None:
-    """Write tensors, numbers and containers of them; a kill at any moment leaves old or new, whole."""
+    """Write tensors, numbers and containers; a kill at any moment leaves old or new, whole."""
     beside = path.with_name(path.name + ".part")
     with beside.open("wb") as file:
         torch.save(state, file)
@@ -31,6 +31,7 @@ def load_state(path: Path, device: torch.device) -> dict[str, Any] | None:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # torch raises whatever its unpickler met
         raise WeightsError(
-            f"{path} is not a training state ({type(error).__name__}); remove it to start this phase anew"
+            f"{path} is not a training state ({type(error).__name__}); "
+            f"remove it to start this phase anew"
         ) from error
     return state

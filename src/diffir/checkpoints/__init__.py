@@ -1,0 +1,7 @@
+"""Weights files: our own (format) and the authors' as they are (official)."""
+
+from . import format, official
+from .checkpoint import Checkpoint
+from .format import Info
+
+__all__ = ["Checkpoint", "Info", "format", "official"]

@@ -1,0 +1,171 @@
+"""Our weights files: safetensors, with all that rebuilds the network in the metadata.
+
+Metadata, strings by safetensors' rule: format ("diffir"), format_version, stage, task, preset (left
+out where there is none), config (JSON of DiffIRConfig), training (JSON), diffir (its version).
+"""
+
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from pydantic import BaseModel, ConfigDict, Field, Json, ValidationError, model_validator
+from safetensors import SafetensorError, safe_open
+
+from diffir._version import __version__
+from diffir.errors import WeightsError
+from diffir.model import DiffIRConfig
+from diffir.tasks import TASKS
+
+from .checkpoint import Checkpoint, filled, require_finite
+
+FORMAT_VERSION = 1
+
+
+class Info(BaseModel):
+    """What a weights file of ours says about itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")  # forbidden in config, too
+
+    stage: int = Field(ge=1, le=2)
+    task: str
+    preset: str | None = None
+    config: Json[DiffIRConfig]
+    training: Json[dict[str, Any]]
+    diffir: str
+    """The version that wrote the file."""
+    parameters: int
+    dtype: str
+    """Of the values in the file, as safetensors spells it: F32, F16; networks load as float32."""
+
+    @property
+    def scale(self) -> int:
+        """How much larger the restored picture is."""
+        return self.config.scale
+
+    @model_validator(mode="after")
+    def _task_fits(self) -> "Info":
+        if self.task not in TASKS:
+            raise ValueError(f"task {self.task} found, one of {', '.join(TASKS)} wanted")
+        channels = 4 if TASKS[self.task].wants_mask else 3
+        if self.config.in_channels != channels:
+            raise ValueError(
+                f"{self.config.in_channels} input channels found, task {self.task} wants {channels}"
+            )
+        return self
+
+
+def save(checkpoint: Checkpoint, path: Path, dtype: torch.dtype = torch.float32) -> None:
+    """Write a file that alone rebuilds its network; it appears whole or not at all.
+
+    Args:
+        checkpoint: whose `training` JSON can hold.
+        path: the goal; folders are made on the way.
+        dtype: of the values in the file: float32, or float16 for half the size.
+
+    Raises:
+        WeightsError: when values are not finite in `dtype`, or the file cannot be written.
+    """
+    tensors = {
+        name: tensor.detach().to("cpu", dtype).contiguous()
+        for name, tensor in checkpoint.model.state_dict().items()
+    }
+    require_finite(tensors, path)
+    metadata = {
+        "format": "diffir",
+        "format_version": str(FORMAT_VERSION),
+        "stage": str(checkpoint.stage),
+        "task": checkpoint.task,
+        "config": json.dumps(asdict(checkpoint.config)),
+        "training": json.dumps(checkpoint.training),
+        "diffir": __version__,
+    }
+    if checkpoint.preset is not None:
+        metadata["preset"] = checkpoint.preset
+    _store(safetensors.torch.save(tensors, metadata), path)
+
+
+def read(path: Path) -> Checkpoint:
+    """The network of a file of ours, float32 on the CPU.
+
+    Raises:
+        WeightsError: when the file is broken, not ours, too new, or contradicts itself.
+    """
+    with _opened(path) as file:
+        info = _info(file, path)
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        model = filled(info.stage, info.config, tensors, path)
+    return Checkpoint(model=model, task=info.task, preset=info.preset, training=info.training)
+
+
+def read_info(path: Path) -> Info:
+    """What the header says; no tensor is loaded. Raises WeightsError as `read`."""
+    with _opened(path) as file:
+        return _info(file, path)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            yield file
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read ({error}); check the path") from error
+    except SafetensorError as error:
+        raise WeightsError(
+            f"{path} is not a whole safetensors file ({error}); get it anew"
+        ) from error
+
+
+def _info(file: Any, path: Path) -> Info:
+    metadata = dict(file.metadata() or {})
+    if metadata.pop("format", None) != "diffir":
+        raise WeightsError(
+            f"{path} is a safetensors file of another program; one that diffir wrote is wanted"
+        )
+    version = metadata.pop("format_version", "none")
+    if version != str(FORMAT_VERSION):
+        raise WeightsError(
+            f"format version {version} found in {path}; diffir {__version__} reads version "
+            f"{FORMAT_VERSION}, so update diffir"
+        )
+    parts = [file.get_slice(name) for name in file.keys()]  # noqa: SIM118
+    sizes = {
+        "parameters": sum(prod(part.get_shape()) for part in parts),
+        "dtype": ", ".join(sorted({part.get_dtype() for part in parts})),
+    }
+    try:
+        return Info.model_validate({**metadata, **sizes})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "task"
+        reason = f"{where}: {first['msg'].removeprefix('Value error, ')}"
+    except ArithmeticError as error:  # division by a config's 0
+        reason = str(error)
+    raise WeightsError(f"{path} has a header that describes no network ({reason}); get it anew")
+
+
+def _store(data: bytes, path: Path) -> None:
+    """Write beside the goal and rename, which replaces a file at once."""
+    beside = path.with_name(f".diffir-{uuid.uuid4().hex}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with beside.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+    except OSError as error:
+        raise WeightsError(
+            f"{path} cannot be written ({error.strerror}); check path, rights and space"
+        ) from error

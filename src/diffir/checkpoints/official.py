@@ -1,0 +1,83 @@
+"""The authors' files as they are: `.pth` of BasicSR, Lightning `.ckpt`, bare state_dicts."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from diffir.errors import WeightsError
+
+from .checkpoint import Checkpoint, filled, some
+from .names import our_name
+from .sizes import task_and_config, with_schedule
+from .torchfile import read_torch_file
+
+PARTS = {1: ("G", "E"), 2: ("G", "condition", "denoise")}
+"""The first words of the authors' parameter names, by stage."""
+IGNORED = re.compile(r"(generatorS1|discriminator|loss_\w+|\w*evaluators?|diffusion)\..*")
+"""On purpose: what only training and validation need; of diffusion, constants and second copies."""
+
+
+def read(path: Path) -> Checkpoint:
+    """The network of an authors' file, float32 on the CPU; stage, task and sizes are found in it.
+
+    What weights do not show is taken as the authors have it: β from 0.1 to 0.99, x0-prediction.
+
+    Raises:
+        WeightsError: when the file is broken, holds more than data, or is of another network.
+    """
+    weights = _network_weights(read_torch_file(path), path)
+    words = {name.partition(".")[0] for name in weights}
+    stage = 2 if "condition" in words else 1
+    if not words.issuperset(PARTS[stage]):
+        raise WeightsError(
+            f"{path} holds {some(words) or 'nothing'}; a DiffIR network has "
+            f"{' and '.join(PARTS[1])} (stage 1) or {', '.join(PARTS[2])} (stage 2)"
+        )
+    try:
+        task, config = task_and_config({name: tensor.shape for name, tensor in weights.items()})
+        if "diffusion.betas" in weights:
+            config = with_schedule(config, weights["diffusion.betas"].flatten().tolist())
+    except (LookupError, ValueError, ArithmeticError, RuntimeError) as error:
+        reason = f"no {error.args[0]}" if isinstance(error, KeyError) else str(error)
+        raise WeightsError(
+            f"{path} holds no network that the authors' code builds ({reason}); get another file"
+        ) from error
+    tensors = _ours(weights, stage, config.cpen_blocks, path)
+    model = filled(stage, config, tensors, path)
+    return Checkpoint(model=model, task=task, training={"converted_from": path.name})
+
+
+def _network_weights(stored: Any, path: Path) -> dict[str, Tensor]:
+    """The parameters by the authors' names, without the prefixes of what wrapped the network."""
+    if isinstance(stored, dict):
+        inside = (stored.get(key) for key in ("params_ema", "params", "state_dict"))
+        stored = next((value for value in inside if isinstance(value, dict)), stored)
+    if not isinstance(stored, dict) or not all(isinstance(name, str) for name in stored):
+        raise WeightsError(f"{path} holds no parameters by name; a state_dict is wanted")
+    strange = [name for name, value in stored.items() if not isinstance(value, Tensor)]
+    if strange:
+        raise WeightsError(
+            f"{path} holds {some(strange)} without tensors; a state_dict of a network is wanted"
+        )
+    return {re.sub(r"^(module\.|generator\.)*", "", name): stored[name] for name in stored}
+
+
+def _ours(
+    weights: dict[str, Tensor], stage: int, cpen_blocks: int, path: Path
+) -> dict[str, Tensor]:
+    """The parameters by our names."""
+    tensors, unknown = {}, []
+    for name, tensor in weights.items():
+        known = our_name(name, cpen_blocks) if name.partition(".")[0] in PARTS[stage] else None
+        if known is not None:
+            tensors[known] = tensor
+        elif not IGNORED.fullmatch(name):
+            unknown.append(name)
+    if unknown:
+        raise WeightsError(
+            f"{path} holds {some(unknown)}, unknown in a network of stage {stage}; "
+            "get another file, or take these out"
+        )
+    return tensors

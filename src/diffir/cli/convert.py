@@ -1,0 +1,30 @@
+"""diffir convert: the authors' weights into one safe file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .app import Weights, app, escaped, explained, fail, out
+
+
+@app.command()
+@explained
+def convert(
+    source: Weights,
+    target: Annotated[Path, typer.Argument(help="The .safetensors file to write")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there")] = False,
+) -> None:
+    """Convert the authors' .pth or .ckpt to a .safetensors file that rebuilds its network."""
+    if target.suffix != ".safetensors":
+        raise fail(f"{target} does not end in .safetensors; name the target so")
+    if target.exists() and not overwrite:
+        raise fail(f"{target} exists; choose another name or add --overwrite")
+    from diffir.loading import convert as convert_file
+
+    checkpoint = convert_file(source, target)
+    config = checkpoint.model.config
+    what = f"{checkpoint.task} ×{config.scale}" + (
+        f", {checkpoint.preset}" if checkpoint.preset else ""
+    )
+    out.print(f"{escaped(str(target))}: {type(checkpoint.model).__name__}, {what}", soft_wrap=True)

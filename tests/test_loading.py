@@ -1,0 +1,127 @@
+"""A name or a file becomes a network; what does not fit is said in one sentence."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from official import network, run, toy, write_lightning, write_pth
+
+from diffir import loading
+from diffir.checkpoints import Checkpoint, format
+from diffir.errors import WeightsError
+from diffir.loading import convert, load, load_checkpoint
+from diffir.presets import PRESETS
+
+
+def refused(*args, **kwargs) -> str:
+    with pytest.raises(WeightsError) as caught:
+        load(*args, **kwargs)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+@pytest.fixture
+def toy_preset(monkeypatch, tmp_path):
+    """A preset of toy size whose weights are bundled."""
+    config = toy("deblur")
+    preset = replace(PRESETS["deblur"], name="toy", config=config)
+    monkeypatch.setitem(PRESETS, "toy", preset)
+    monkeypatch.setattr(loading, "WEIGHTS", tmp_path)
+    saved = Checkpoint(model=network(2, config), task="deblur", preset="toy")
+    format.save(saved, tmp_path / "toy.safetensors", torch.float16)
+    return saved
+
+
+def test_a_preset_name_loads_its_bundled_weights(toy_preset):
+    loaded = load("toy")
+    assert not loaded.training
+    assert torch.equal(run(loaded), run(toy_preset.model.half().float()))
+
+
+@pytest.mark.usefixtures("toy_preset")
+def test_a_preset_without_weights_tells_how_to_get_them():
+    message = refused("inpaint-big")
+    assert "inpaint-big has no bundled weights" in message
+    assert "toy" in message
+    assert "diffir convert official.pth out.safetensors" in message
+
+
+@pytest.mark.parametrize("name", ["deblurr", "sr_x4", "nothing/like/it.pth"])
+def test_an_unknown_name_is_answered_with_presets(name):
+    assert f"no file and no preset {name!r}" in refused(name)
+
+
+def test_the_nearest_names_are_suggested():
+    assert refused("deblurr").endswith("a preset: deblur")
+    assert "a preset: sr-x4" in refused("sr_x4")
+
+
+@pytest.mark.usefixtures("toy_preset")
+def test_a_path_is_never_a_preset():
+    assert "no file" in refused(Path("toy"))
+
+
+def test_a_folder_is_refused(tmp_path):
+    assert "no file" in refused(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth", ".bin"])
+def test_files_are_told_apart_by_content(tmp_path, suffix):
+    model = network(2, toy("inpaint"))
+    ours, pth, lightning = (tmp_path / f"{name}{suffix}" for name in ("ours", "pth", "lightning"))
+    format.save(Checkpoint(model=model, task="inpaint"), ours)
+    write_pth(pth, model)
+    write_lightning(lightning, model)
+    for path in (ours, pth, str(lightning)):
+        assert torch.equal(run(load(path)), run(model))
+
+
+def test_loaded_networks_are_in_eval_mode_and_float32(tmp_path):
+    path = write_pth(tmp_path / "net.pth", network(2, toy("deblur")).half())
+    loaded = load(path)
+    assert not any(module.training for module in loaded.modules())
+    assert {parameter.dtype for parameter in loaded.parameters()} == {torch.float32}
+
+
+@pytest.mark.usefixtures("toy_preset")
+def test_an_authors_file_is_given_the_name_of_its_preset(tmp_path):
+    path = write_pth(tmp_path / "net.pth", network(1, toy("deblur")))
+    assert load_checkpoint(path).preset == "toy"
+    path = write_pth(tmp_path / "net.pth", network(1, toy("deblur", cpen_blocks=3)))
+    assert load_checkpoint(path).preset is None
+
+
+def test_what_was_asked_for_is_loaded(tmp_path):
+    path = write_pth(tmp_path / "net.pth", network(2, toy("sr-x2")))
+    assert load(path, task="sr", scale=2).config.scale == 2
+
+
+def test_another_scale_is_refused(tmp_path):
+    path = write_pth(tmp_path / "net.pth", network(2, toy("sr-x2")))
+    assert f"scale 2 found in {path}, 4 was asked for" in refused(path, scale=4)
+
+
+@pytest.mark.usefixtures("toy_preset")
+def test_another_task_is_refused(tmp_path):
+    path = write_pth(tmp_path / "net.pth", network(2, toy("sr-x2")))
+    assert f"task sr found in {path}, deblur was asked for" in refused(path, task="deblur")
+    assert "task deblur found" in refused("toy", task="sr")
+
+
+@pytest.mark.parametrize("content", [b"", b"hello, I am a text file", b"12345678{", b"PK\3\4"])
+def test_broken_files_are_refused(tmp_path, content):
+    path = tmp_path / "net.safetensors"
+    path.write_bytes(content)
+    assert str(path) in refused(path)
+
+
+def test_conversion_keeps_the_network_and_where_it_came_from(tmp_path):
+    model = network(2, toy("sr-x4"))
+    source, target = write_pth(tmp_path / "SRx4.pth", model), tmp_path / "out.safetensors"
+    converted = convert(source, target)
+    read = format.read(target)
+    assert torch.equal(run(read.model), run(model))
+    assert torch.equal(run(converted.model), run(model))
+    assert read.training == {"converted_from": "SRx4.pth"}
