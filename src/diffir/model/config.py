@@ -74,8 +74,15 @@ class DiffIRConfig:
             raise ValueError(f"cpen_reduction {self.cpen_reduction} found; it must be 1 or 2")
         if self.ipr_dim % 4:
             raise ValueError(f"ipr_dim {self.ipr_dim} found; it must divide by 4")
-        if self.timesteps < 1:
-            raise ValueError(f"timesteps {self.timesteps} found; at least 1 is needed")
+        if min(self.timesteps, self.dim) < 1:
+            raise ValueError(
+                f"dim {self.dim} and timesteps {self.timesteps} found; at least 1 is needed"
+            )
+        if not 0 < self.beta_start <= self.beta_end < 1:
+            raise ValueError(
+                f"beta from {self.beta_start} to {self.beta_end} found; "
+                f"they must rise between 0 and 1"
+            )
 
     @property
     def scale(self) -> int:
