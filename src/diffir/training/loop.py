@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 Validate = Callable[[nn.Module], dict[str, float]]
 """Scores of a network by name, say PSNR per set."""
+Parts = dict[str, nn.Module | torch.optim.Optimizer]
+"""What a phase saves and resumes, by name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,56 +53,75 @@ def run_phase(
     Raises:
         RecipeError: when a loss is not finite, naming the step.
     """
-    state_file = run.folder / f"{name}.state.pt"
-    average = average_of(stage.model)
+    model, average = stage.model, average_of(stage.model)
     optimizer = torch.optim.Adam(stage.trainable(), lr=phase.learning_rate, betas=recipe.adam_betas)
-    start = 0
-    if state := load_state(state_file, run.device):
-        stage.model.load_state_dict(state["model"])
-        average.load_state_dict(state["average"])
-        optimizer.load_state_dict(state["optimizer"])
-        start = state["step"]
+    parts: Parts = {"model": model, "average": average, "optimizer": optimizer}
+    state_file = run.folder / f"{name}.state.pt"
+    start = restored_step(parts, load_state(state_file, run.device))
+    if start:
         logger.info("%s goes on at step %d", name, start)
-
-    began = time.monotonic()
+    began, window = time.monotonic(), list[dict[str, Tensor]]()
     for step in range(start, phase.steps):
-        seed = (recipe.seed, index, step)
-        rate = learning_rate(phase, step)
-        losses = train_step(
-            stage, optimizer, rate, crops.batch(phase.batch_size, seed), recipe, seed
-        )
-        update_average(average, stage.model, min(recipe.ema_decay, (step + 1) / (step + 10)))
-        done = step + 1
-        if done % run.log_every == 0 or done == phase.steps:
-            values = {key: float(value) for key, value in losses.items()}
-            if not all(torch.isfinite(torch.tensor(list(values.values())))):
-                raise RecipeError(
-                    f"{name}: a loss is not finite at step {done} ({values}); "
-                    f"resume with a lower learning_rate"
-                )
+        seed, rate = (recipe.seed, index, step), learning_rate(phase, step)
+        batch = crops.batch(phase.batch_size, seed)
+        window.append(train_step(stage, optimizer, rate, batch, recipe, seed))
+        update_average(average, model, min(recipe.ema_decay, (step + 1) / (step + 10)))
+        done, last = step + 1, step + 1 == phase.steps
+        if last or done % run.log_every == 0:
             pace = (time.monotonic() - began) / (done - start)
-            log(run, {"phase": name, "step": done, "rate": rate, **values, "seconds": pace})
-            logger.info(
-                "%s %d/%d  %s  rate %.1e  %.2f s a step, %d min left",
-                *(name, done, phase.steps),
-                "  ".join(f"{key} {value:.5f}" for key, value in values.items()),
-                *(rate, pace, pace * (phase.steps - done) / 60),
-            )
-        if run.validate and (done % run.validate_every == 0 or done == phase.steps):
+            report(run, name, phase, done, rate, means_of(window, name, done), pace)
+            window.clear()
+        if run.validate and (last or done % run.validate_every == 0):
             scores = run.validate(average)
             log(run, {"phase": name, "step": done, **scores})
             logger.info("%s %d  %s", name, done, scores)
-        if done % run.save_every == 0 or done == phase.steps:
-            save_state(
-                {
-                    "step": done,
-                    "model": stage.model.state_dict(),
-                    "average": average.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                },
-                state_file,
-            )
+        if last or done % run.save_every == 0:
+            states = {key: part.state_dict() for key, part in parts.items()}
+            save_state({"step": done, **states}, state_file)
     return average
+
+
+def restored_step(parts: Parts, state: dict[str, Any] | None) -> int:
+    """Put the saved state, if there is one, into the parts; the step to go on with."""
+    if state is None:
+        return 0
+    for key, part in parts.items():
+        part.load_state_dict(state[key])
+    return int(state["step"])
+
+
+def means_of(window: list[dict[str, Tensor]], name: str, step: int) -> dict[str, float]:
+    """The mean of each loss over the steps since the last report.
+
+    Raises:
+        RecipeError: when one is not finite.
+    """
+    means = {key: float(torch.stack([x[key] for x in window]).mean()) for key in window[0]}
+    if not all(math.isfinite(value) for value in means.values()):
+        raise RecipeError(
+            f"{name}: a loss is not finite at step {step} ({means}); "
+            f"train anew with a lower learning_rate"
+        )
+    return means
+
+
+def report(
+    run: Run,
+    name: str,
+    phase: Phase,
+    done: int,
+    rate: float,
+    losses: dict[str, float],
+    pace: float,
+) -> None:
+    """One line for people and one for the log."""
+    log(run, {"phase": name, "step": done, "rate": rate, **losses, "seconds": pace})
+    logger.info(
+        "%s %d/%d  %s  rate %.1e  %.2f s a step, %d min left",
+        *(name, done, phase.steps),
+        "  ".join(f"{key} {value:.5f}" for key, value in losses.items()),
+        *(rate, pace, pace * (phase.steps - done) / 60),
+    )
 
 
 def train_step(
