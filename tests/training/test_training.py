@@ -147,6 +147,20 @@ def test_inserted_variance_and_bfloat16_train_too(tmp_path: Path) -> None:
     assert all(p.dtype == torch.float32 and p.isfinite().all() for p in model.parameters())
 
 
+@pytest.mark.parametrize(("clip", "at_most"), [(None, None), (1e-3, 1e-3)])
+def test_the_gradient_is_clipped_where_the_recipe_asks_for_it(
+    clip: float | None, at_most: float | None
+) -> None:
+    torch.manual_seed(0)
+    stage = Stage1(DiffIRS1(TOY))
+    optimizer = torch.optim.Adam(stage.trainable())
+    recipe = RECIPE.model_copy(update={"gradient_clip": clip})
+    loop.train_step(stage, optimizer, 1e-3, CROPS.batch(2, (0,)), recipe, (0, 1, 0))
+    squares = [p.grad.square().sum() for p in stage.trainable() if p.grad is not None]
+    norm = float(torch.stack(squares).sum().sqrt())
+    assert (norm > 0.01) if at_most is None else (norm <= 1.001 * at_most)
+
+
 def test_a_loss_that_is_not_finite_stops_and_names_the_step(tmp_path: Path) -> None:
     model = DiffIRS1(TOY)
     phase = PHASE.model_copy(update={"learning_rate": 1e30, "warmup_steps": 0})

@@ -35,24 +35,25 @@ SR_X1 = replace(
     config=replace(SR_X4.config, unshuffle=4),
 )
 
-# Sizes by experiment (docs/results.md): at an equal small budget dim 24 and 28 came out even and
-# ahead of more refinement blocks and of dim 32; the larger of the two has more to gain from time.
+# Sizes by experiment: python benchmarks/sizes.py sr-x4 (docs/results.md).
+LITE = DiffIRConfig(
+    upscale=4,
+    dim=24,
+    num_blocks=(3, 1, 1, 1),
+    num_refinement_blocks=2,
+    cpen_blocks=2,
+    cpen_reduction=2,
+)
 SR_X4_LITE = Preset(
     name="sr-x4-lite",
     summary="×4 larger, small enough for CPUs",
     task=SuperResolution(),
-    config=DiffIRConfig(
-        upscale=4,
-        dim=28,
-        num_blocks=(4, 1, 1, 1),
-        num_refinement_blocks=2,
-        cpen_blocks=2,
-        cpen_reduction=2,
-    ),
+    config=LITE,
     recipe=Recipe(
-        stage1=Phase(steps=4500, learning_rate=8e-4, warmup_steps=100, batch_size=8, lq_size=32),
-        prior=Phase(steps=800, learning_rate=4e-4, warmup_steps=50, batch_size=8, lq_size=32),
-        joint=Phase(steps=2600, learning_rate=5e-4, warmup_steps=50, batch_size=8, lq_size=32),
+        stage1=Phase(steps=3600, learning_rate=4e-4, warmup_steps=100, batch_size=8, lq_size=32),
+        prior=Phase(steps=700, learning_rate=4e-4, warmup_steps=50, batch_size=8, lq_size=32),
+        joint=Phase(steps=3200, learning_rate=3e-4, warmup_steps=50, batch_size=8, lq_size=32),
+        gradient_clip=0.25,
         precision="bfloat16",
     ),
 )

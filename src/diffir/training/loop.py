@@ -142,6 +142,8 @@ def train_step(
         losses = stage.losses(batch, noise)
     optimizer.zero_grad(set_to_none=True)
     torch.autograd.backward(sum(losses.values(), torch.zeros((), device=device)))
+    if recipe.gradient_clip is not None:
+        nn.utils.clip_grad_norm_(stage.trainable(), recipe.gradient_clip)
     optimizer.step()
     return {key: value.detach() for key, value in losses.items()}
 
