@@ -26,3 +26,20 @@ INPAINT_BIG = replace(
     summary="holes filled, the published larger network",
     config=replace(INPAINT.config, num_blocks=(1, 1, 1, 20), cpen_blocks=8),
 )
+
+# Half the resolution, as for deblurring: python benchmarks/sizes.py inpaint (docs/results.md).
+INPAINT_LITE = Preset(
+    name="inpaint-lite",
+    summary="holes filled, small enough for CPUs",
+    task=Inpainting(),
+    config=DiffIRConfig(
+        in_channels=4,
+        global_residual=False,
+        unshuffle=2,
+        upscale=2,
+        dim=24,
+        num_blocks=(3, 1, 1, 1),
+        num_refinement_blocks=2,
+        cpen_blocks=2,
+    ),
+)

@@ -57,3 +57,9 @@ SR_X4_LITE = Preset(
         precision="bfloat16",
     ),
 )
+SR_X2_LITE = Preset(
+    name="sr-x2-lite",
+    summary="×2 larger, small enough for CPUs",
+    task=SuperResolution(),
+    config=replace(LITE, unshuffle=2),
+)
