@@ -6,9 +6,9 @@ Each candidate is a stage-2 network trained end to end on L1 alone (no teacher, 
 for the same CPU seconds on one thread, bfloat16 autocast, batch 8, crops of 128 GT pixels (×4), 64
 (×2) and 96 (×1), Adam at 8e-4 with a cosine. DATA is laid out as `train/photos/bsds500`,
 `val/sr/B100/HR` and, for deblurring, `train/deblur_pairs` and `val/deblur_pairs` with `blur` and
-`sharp`. Judged on the first 15 pictures of B100 reduced by MATLAB's bicubic (PSNR on Y), the blurred
-frames (PSNR on RGB), or the centres of those 15 with a 48-pixel box blacked out every 96 pixels
-(PSNR on RGB inside the boxes).
+`sharp`. Judged on the first 15 pictures of B100 reduced by MATLAB's bicubic (PSNR on Y), the
+blurred frames (PSNR on RGB), or the centres of those 15 with a 48-pixel box blacked out every 96
+pixels (PSNR on RGB inside the boxes).
 """
 
 import argparse

@@ -18,7 +18,7 @@ from diffir.images import Picture
 from diffir.inference import Restorer
 
 MODEL = "sr-x4-lite"
-CROP = (150, 100, 214, 164)  # left, top, right, bottom of the part shown enlarged, in GT pixels
+CROP = (88, 24, 216, 152)  # left, top, right, bottom of the part shown enlarged, in GT pixels
 
 
 def to_picture(image: torch.Tensor) -> Picture:
@@ -31,7 +31,7 @@ def to_tensor(picture: Picture) -> torch.Tensor:
     return torch.from_numpy(picture.pixels.copy()).permute(2, 0, 1)[None]
 
 
-def side_by_side(pictures: dict[str, Picture], zoom: int = 2) -> Image.Image:
+def side_by_side(pictures: dict[str, Picture]) -> Image.Image:
     """The pictures in a row, each with its label above and a part of it enlarged below."""
     width, height = next(iter(pictures.values())).to_pil().size
     label = 28

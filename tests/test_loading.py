@@ -54,7 +54,7 @@ def test_an_unknown_name_is_answered_with_presets(name):
 
 
 def test_the_nearest_names_are_suggested():
-    assert refused("deblurr").endswith("a preset: deblur")
+    assert "a preset: deblur" in refused("deblurr")
     assert "a preset: sr-x4" in refused("sr_x4")
 
 

@@ -30,10 +30,16 @@ class Task(Protocol):
         """The picture for the user, in [0, 1], from the network's output."""
 
 
-def refuse_mask(task: str, mask: Tensor | None) -> None:
-    """Raise MaskError for a mask that the task has no use for."""
-    if mask is not None:
-        raise MaskError(f"a mask came with task {task}, which takes none; leave it out")
+def unwanted_mask(task: str) -> MaskError:
+    """The error for a mask that the task has no use for."""
+    return MaskError(f"a mask came with task {task}, which takes none; leave it out")
+
+
+def missing_mask() -> MaskError:
+    """The error for inpainting without a mask."""
+    return MaskError(
+        "task inpaint needs a mask; give one of the picture's size, white (or transparent) = hole"
+    )
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,8 @@ class Deblurring:
 
     def network_input(self, image: Tensor, mask: Tensor | None = None) -> Tensor:
         """The picture itself."""
-        refuse_mask(self.name, mask)
+        if mask is not None:
+            raise unwanted_mask(self.name)
         return image
 
     def finish(self, restored: Tensor, image: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -70,17 +77,13 @@ class Inpainting:
     def network_input(self, image: Tensor, mask: Tensor | None = None) -> Tensor:
         """The picture with its holes blacked out, and the mask as a fourth channel."""
         if mask is None:
-            raise MaskError(
-                "task inpaint needs a mask; give one of the picture's size, white = hole"
-            )
+            raise missing_mask()
         return torch.cat([image * (1 - mask), mask], dim=1)
 
     def finish(self, restored: Tensor, image: Tensor, mask: Tensor | None = None) -> Tensor:
         """The network's output in the holes, the user's own pixels, bit for bit, elsewhere."""
         if mask is None:
-            raise MaskError(
-                "task inpaint needs a mask; give one of the picture's size, white = hole"
-            )
+            raise missing_mask()
         return torch.where(mask > 0, restored.clamp(0, 1), image)
 
 

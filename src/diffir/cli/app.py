@@ -2,11 +2,11 @@
 
 import functools
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, ParamSpec, TypeVar
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from diffir._version import __version__
 from diffir.errors import DiffIRError
@@ -15,31 +15,37 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 USER_MISTAKE = 2
+INTERRUPTED = 130
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+# File names may hold what rich takes for markup or emoji: [red].png, :dog:.png
+out = Console(highlight=False, markup=False, emoji=False)
+err = Console(stderr=True, highlight=False, markup=False, emoji=False)
 app = typer.Typer(
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
     help="Restore images with DiffIR: enlarge, deblur, fill holes.",
 )
 
 
+def say(message: str) -> None:
+    """Print one line to standard output, however narrow that is."""
+    out.print(message, soft_wrap=True)
+
+
+def complain(what: str, message: str) -> None:
+    """Print one line to standard error, its first words in red."""
+    err.print(Text(what, style="red"), message, soft_wrap=True)
+
+
 def fail(message: str) -> typer.Exit:
     """Print a sentence to standard error and give the exit for a user's mistake."""
-    err.print(f"[red]error:[/red] {escaped(message)}", soft_wrap=True)
+    complain("error:", message)
     return typer.Exit(USER_MISTAKE)
 
 
-def escaped(text: str) -> str:
-    """Text for rich whose brackets are brackets."""
-    from rich.markup import escape
-
-    return escape(text)
-
-
 def explained(verb: Callable[P, R]) -> Callable[P, R]:
-    """A verb whose DiffIRError is a sentence and whose interruption leaves without a traceback."""
+    """A verb whose user's mistakes are a sentence, and whose interruption shows no traceback."""
 
     @functools.wraps(verb)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -47,9 +53,15 @@ def explained(verb: Callable[P, R]) -> Callable[P, R]:
             return verb(*args, **kwargs)
         except DiffIRError as error:
             raise fail(str(error)) from error
+        except BrokenPipeError:  # the reader of our output left, which is no mistake
+            raise
+        except OSError as error:
+            raise fail(
+                f"{error.filename}: {error.strerror}; check the path and its rights"
+            ) from error
         except KeyboardInterrupt as interrupt:
             err.print("interrupted; whole files stay, nothing half-written is left")
-            raise typer.Exit(130) from interrupt
+            raise typer.Exit(INTERRUPTED) from interrupt
 
     return run
 
@@ -57,22 +69,20 @@ def explained(verb: Callable[P, R]) -> Callable[P, R]:
 def print_version(wanted: bool) -> None:
     """Print the version and leave."""
     if wanted:
-        out.print(f"diffir {__version__}")
+        say(f"diffir {__version__}")
         raise typer.Exit
 
 
 @app.callback()
 def common(
     version: Annotated[
-        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print it.")
+        bool,
+        typer.Option("--version", callback=print_version, is_eager=True, help="Print the version"),
     ] = False,
 ) -> None:
     """Restore images with DiffIR: enlarge, deblur, fill holes."""
 
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps")]
-Weights = Annotated[
-    Path, typer.Argument(help="A weights file: ours, or the authors' .pth or .ckpt")
-]
 
 from . import convert, info, models, restore, train  # noqa: E402, F401  (each registers its verb)

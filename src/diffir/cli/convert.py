@@ -5,13 +5,13 @@ from typing import Annotated
 
 import typer
 
-from .app import Weights, app, escaped, explained, fail, out
+from .app import app, explained, fail, say
 
 
 @app.command()
 @explained
 def convert(
-    source: Weights,
+    source: Annotated[Path, typer.Argument(help="The authors' .pth or .ckpt")],
     target: Annotated[Path, typer.Argument(help="The .safetensors file to write")],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there")] = False,
 ) -> None:
@@ -23,8 +23,6 @@ def convert(
     from diffir.loading import convert as convert_file
 
     checkpoint = convert_file(source, target)
-    config = checkpoint.model.config
-    what = f"{checkpoint.task} ×{config.scale}" + (
-        f", {checkpoint.preset}" if checkpoint.preset else ""
-    )
-    out.print(f"{escaped(str(target))}: {type(checkpoint.model).__name__}, {what}", soft_wrap=True)
+    preset = f", {checkpoint.preset}" if checkpoint.preset else ""
+    kind = type(checkpoint.model).__name__
+    say(f"{target}: {kind}, {checkpoint.task} ×{checkpoint.config.scale}{preset}")

@@ -1,13 +1,19 @@
 """diffir info: what a weights file holds."""
 
-from .app import Weights, app, escaped, explained, out
+from typing import Annotated
+
+import typer
+
+from .app import app, explained, say
 
 
 @app.command()
 @explained
-def info(file: Weights) -> None:
+def info(
+    model: Annotated[str, typer.Argument(help="A name from `diffir models`, or a weights file")],
+) -> None:
     """Tell what a weights file holds: stage, task, scale, sizes, how it was trained."""
     from diffir.loading import describe
 
-    for key, value in describe(file).items():
-        out.print(f"{key:<22} {escaped(str(value))}", soft_wrap=True)
+    for key, value in describe(model).items():
+        say(f"{key:<22} {value}")

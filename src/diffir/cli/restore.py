@@ -1,13 +1,14 @@
 """diffir restore: pictures in, better pictures out."""
 
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from .app import USER_MISTAKE, Device, app, err, escaped, explained, fail, out
+from .app import USER_MISTAKE, Device, app, complain, err, explained, fail, out, say
 
 if TYPE_CHECKING:
     from diffir.inference.batch import Outcome
@@ -27,11 +28,11 @@ def restore(
     mask: Annotated[
         Path | None,
         typer.Option(
-            help="For inpainting: a picture of equal size, white (or transparent) = hole; "
-            "or a folder of masks with the pictures' names"
+            help="For inpainting: a picture of equal size, white (or transparent) = hole; or a "
+            "folder of masks with the pictures' names. Without it, what is transparent is filled"
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same bits")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Same seed, same bits")] = 0,
     device: Device = "auto",
     precision: Annotated[
         Literal["float32", "bfloat16"],
@@ -46,46 +47,47 @@ def restore(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there")] = False,
 ) -> None:
     """Restore pictures, or every picture in folders (their structure is kept)."""
-    from diffir.inference.batch import names_a_folder, plan, restore_files
-
-    dotted = None if suffix is None else "." + suffix.lstrip(".").lower()
-    jobs = plan(sources, output, mask, dotted)
-    if len(jobs) == 1 and not names_a_folder(output) and output.exists() and not overwrite:
-        raise fail(f"{output} exists; choose another name or add --overwrite")
-
+    from diffir.images import MAX_PIXELS
     from diffir.inference import Restorer
+    from diffir.inference.batch import plan, restore_files
+    from diffir.tasks import unwanted_mask
 
+    jobs = plan(sources, output, mask, suffix and "." + suffix.lstrip(".").lower())
+    if jobs[0].target == output and output.exists() and not overwrite:
+        raise fail(f"{output} exists; choose another name or add --overwrite")
     restorer = Restorer.from_pretrained(model, device=device, precision=precision)
-    outcomes = []
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=err,
-        transient=True,
-        disable=not err.is_terminal,
-    ) as progress:
-        bar = progress.add_task("restoring", total=len(jobs))
-        began = time.monotonic()
-        for outcome in restore_files(
-            restorer, jobs, seed=seed, overwrite=overwrite, max_pixels=max_pixels
-        ):
-            outcomes.append(outcome)
-            progress.advance(bar)
+    if mask and not restorer.task.wants_mask:
+        raise unwanted_mask(restorer.task.name)
+    began = time.monotonic()
+    outcomes = restore_files(
+        restorer, jobs, seed=seed, overwrite=overwrite, max_pixels=max_pixels or MAX_PIXELS
+    )
+    summarise(list(reported(outcomes, len(jobs))), time.monotonic() - began)
+
+
+def reported(outcomes: "Iterable[Outcome]", total: int) -> "Iterator[Outcome]":
+    """The outcomes, each told in a line, above a bar with the time left if somebody is watching."""
+    columns = TextColumn("restoring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+        bar = progress.add_task("", total=total)
+        for outcome in outcomes:
             report(outcome)
-    summarise(outcomes, time.monotonic() - began)
+            progress.advance(bar)
+            yield outcome
 
 
 def report(outcome: "Outcome") -> None:
     """One line for a file."""
     job = outcome.job
     if outcome.error:
-        err.print(f"[red]failed:[/red] {escaped(outcome.error)}", soft_wrap=True)
-    elif outcome.skipped:
-        out.print(f"skipped, already there: {escaped(str(job.target))}", soft_wrap=True)
-    else:
-        out.print(f"{escaped(str(job.source))} → {escaped(str(job.target))}", soft_wrap=True)
+        complain("failed:", outcome.error)
+        return
+    line = f"{job.source} → {job.target}"
+    if outcome.skipped:
+        line = f"skipped, for it is there (--overwrite replaces): {job.target}"
+    # On a screen both streams are one, and only the bar's own console writes above the bar.
+    screen = err if err.is_terminal and out.is_terminal else out
+    screen.print(line, soft_wrap=True)
 
 
 def summarise(outcomes: "list[Outcome]", seconds: float) -> None:
@@ -94,6 +96,6 @@ def summarise(outcomes: "list[Outcome]", seconds: float) -> None:
     skipped = sum(1 for outcome in outcomes if outcome.skipped)
     if len(outcomes) > 1:
         restored = len(outcomes) - failed - skipped
-        out.print(f"{restored} restored, {skipped} skipped, {failed} failed in {seconds:.1f} s")
+        say(f"{restored} restored, {skipped} skipped, {failed} failed in {seconds:.1f} s")
     if failed:
         raise typer.Exit(USER_MISTAKE)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .app import Device, app, err, escaped, explained, fail, out
+from .app import Device, app, err, explained, fail, say
 
 
 @app.command()
@@ -33,9 +33,11 @@ def train(
     trainable = [preset.name for preset in PRESETS.values() if preset.recipe]
     if name not in trainable:
         raise fail(f"{name!r} has no recipe; take one of {', '.join(trainable)}")
+    if output.exists() and not output.is_dir():
+        raise fail(f"{output} is a file; name a folder for the run")
     if threads:
         torch.set_num_threads(threads)
     handler = RichHandler(console=err, show_path=False, show_level=False)
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler])
     weights = train_preset(PRESETS[name], data, output, device=pick_device(device))
-    out.print(f"trained weights: {escaped(str(weights))}", soft_wrap=True)
+    say(f"trained weights: {weights}")

@@ -1,11 +1,12 @@
 """Many files: which becomes which, and one bad file never stops the rest."""
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from diffir.errors import DiffIRError, MaskError, PictureError
-from diffir.images import SUFFIXES, read
+from diffir.images import MAX_PIXELS, SUFFIXES, read
 
 from .restorer import Restorer
 
@@ -31,69 +32,124 @@ class Outcome:
 def plan(
     sources: Sequence[Path], output: Path, mask: Path | None = None, suffix: str | None = None
 ) -> list[Job]:
-    """What to restore into what.
+    """What to restore into what; nothing is written, and pictures are not opened.
 
     One file goes to `output` itself, unless that is a folder; several files and folders go into the
-    folder `output`, the structure below each given folder kept.
+    folder `output`, the structure below each given folder kept. Where output or masks lie inside a
+    given folder, they are not taken for pictures to restore.
 
     Args:
         sources: files and folders.
         output: a file or a folder.
         mask: one mask for all, or a folder of masks with the pictures' names (any picture suffix).
-        suffix: of the written files, say `.png`; None keeps each picture's own.
+        suffix: of the files written into a folder, say `.png`; None keeps each picture's own.
 
     Raises:
-        PictureError: when a source is missing or empty of pictures, or two would become one file.
-        MaskError: when a picture has no mask in the folder.
+        PictureError: when a source is missing or empty of pictures, the output can't be there, an
+            output is an input, or two pictures would become one file.
+        MaskError: when the mask, or the folder of masks, is missing.
     """
-    single = len(sources) == 1 and not sources[0].is_dir() and not names_a_folder(output)
+    if mask is not None and not mask.exists():
+        raise MaskError(f"{mask} does not exist; give a mask or a folder of masks")
+    into_folder = means_folder(sources, output)
+    require_suffix(suffix, output, into_folder)
+    require_writable(output if into_folder else output.parent)
+    masks = masks_by_name(mask) if mask is not None and mask.is_dir() else {}
     jobs = []
     for source in sources:
-        for file, relative in found_in(source):
-            target = output if single else output / relative
-            if suffix and not single:
+        for file, relative in pictures_of(source, [path for path in (output, mask) if path]):
+            target = output / relative if into_folder else output
+            if suffix:
                 target = target.with_suffix(suffix)
-            if target.suffix.lower() not in SUFFIXES:
-                raise PictureError(
-                    f"{target} has no suffix of a picture; name one of {', '.join(SUFFIXES)}"
-                )
-            jobs.append(Job(source=file, target=target, mask=mask_of(relative, mask)))
+            jobs.append(Job(source=file, target=target, mask=mask_of(relative, mask, masks)))
     refuse_collisions(jobs)
     return jobs
 
 
-def names_a_folder(output: Path) -> bool:
-    """Whether an output means a folder: it is one, or it has no suffix of a picture."""
-    return output.is_dir() or output.suffix.lower() not in SUFFIXES
+def is_picture_name(path: Path) -> bool:
+    """Whether the name ends as those of pictures that can be written."""
+    return path.suffix.lower() in SUFFIXES
 
 
-def found_in(source: Path) -> list[tuple[Path, Path]]:
-    """The pictures of a file or folder, each with its path relative to the folder."""
-    if source.is_dir():
-        files = sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-        if not files:
-            raise PictureError(f"{source} holds no picture; looked for {', '.join(SUFFIXES)}")
-        return [(file, file.relative_to(source)) for file in files]
+def means_folder(sources: Sequence[Path], output: Path) -> bool:
+    """Whether the output is a folder to put pictures in; raises PictureError where it can't be."""
+    if output.is_dir():
+        return True
+    if len(sources) == 1 and not sources[0].is_dir():
+        if output.suffix and not is_picture_name(output):
+            raise PictureError(
+                f"{output} has no suffix of a picture; name one of {', '.join(SUFFIXES)}, "
+                "or make a folder of that name first"
+            )
+        return not output.suffix
+    if is_picture_name(output):
+        raise PictureError(
+            f"{output} is named as one picture; folders and several pictures want a folder"
+        )
+    return True
+
+
+def require_suffix(suffix: str | None, output: Path, into_folder: bool) -> None:
+    """Raise PictureError for a suffix that is none of a picture, or that the output contradicts."""
+    if suffix is not None and suffix not in SUFFIXES:
+        raise PictureError(f"format {suffix[1:]!r} found; wanted one of {', '.join(SUFFIXES)}")
+    if suffix is not None and not into_folder and output.suffix.lower() != suffix:
+        raise PictureError(
+            f"{output} and format {suffix[1:]!r} found; formats are for folders, so leave it out"
+        )
+
+
+def require_writable(folder: Path) -> None:
+    """Raise PictureError, before hours are spent, where the folder can't be made or written to."""
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not nearest.is_dir():
+        raise PictureError(f"{nearest} is a file; name another output folder")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise PictureError(f"{nearest} can't be written to; change its rights or name another one")
+
+
+def pictures_of(source: Path, left_out: Iterable[Path]) -> list[tuple[Path, Path]]:
+    """The pictures of a file or folder, each with its path relative to the folder.
+
+    What lies in a folder under paths of `left_out` that are inside it stays out.
+    """
     if not source.exists():
         raise PictureError(f"{source} does not exist; check the path")
-    return [(source, Path(source.name))]
+    if not source.is_dir():
+        return [(source, Path(source.name))]
+    root = source.resolve()
+    inside = [path.resolve() for path in left_out if root in path.resolve().parents]
+    files = [
+        file
+        for file in pictures_below(source)
+        if not any(file.resolve().is_relative_to(path) for path in inside)
+    ]
+    if not files:
+        raise PictureError(f"{source} holds no picture; looked for {', '.join(SUFFIXES)}")
+    return [(file, file.relative_to(source)) for file in files]
 
 
-def mask_of(relative: Path, mask: Path | None) -> Path | None:
-    """The mask file of a picture."""
+def pictures_below(folder: Path) -> list[Path]:
+    """Every file in a folder and its folders that is named as a picture, sorted."""
+    return sorted(path for path in folder.rglob("*") if is_picture_name(path) and path.is_file())
+
+
+def masks_by_name(folder: Path) -> dict[Path, Path]:
+    """The masks in a folder by their relative path, with its suffix and without."""
+    masks = {file.relative_to(folder): file for file in pictures_below(folder)}
+    return masks | {relative.with_suffix(""): file for relative, file in masks.items()}
+
+
+def mask_of(relative: Path, mask: Path | None, masks: dict[Path, Path]) -> Path | None:
+    """The mask of a picture, or where in the folder `mask` it was expected."""
     if mask is None or not mask.is_dir():
         return mask
-    for suffix in (relative.suffix, *SUFFIXES):
-        candidate = (mask / relative).with_suffix(suffix)
-        if candidate.exists():
-            return candidate
-    raise MaskError(f"{mask} holds no mask for {relative}; give one of equal name")
+    return masks.get(relative, masks.get(relative.with_suffix(""), mask / relative))
 
 
-def refuse_collisions(jobs: Iterable[Job]) -> None:
-    """Raise PictureError where an output would overwrite an input or another output."""
-    jobs = list(jobs)
-    inputs = {job.source.resolve() for job in jobs}
+def refuse_collisions(jobs: Sequence[Job]) -> None:
+    """Raise PictureError where an output would overwrite an input, a mask or another output."""
+    inputs = {path.resolve() for job in jobs for path in (job.source, job.mask) if path}
     seen: dict[Path, Path] = {}
     for job in jobs:
         target = job.target.resolve()
@@ -113,19 +169,37 @@ def restore_files(
     *,
     seed: int = 0,
     overwrite: bool = False,
-    max_pixels: int | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> Iterator[Outcome]:
     """Restore file after file, yielding what became of each; every file gets the same seed."""
-    limit = {} if max_pixels is None else {"max_pixels": max_pixels}
     for job in jobs:
-        if job.target.exists() and not overwrite:
+        if job.target.is_file() and not overwrite:
             yield Outcome(job=job, skipped=True)
             continue
         try:
-            mask = None if job.mask is None else read(job.mask, **limit)
-            restored = restorer(read(job.source, **limit), mask=mask, seed=seed)
-            restored.save(job.target)
+            restore_file(restorer, job, seed=seed, overwrite=overwrite, max_pixels=max_pixels)
         except DiffIRError as error:
             yield Outcome(job=job, error=str(error))
+        except MemoryError:
+            yield Outcome(job=job, error=f"{job.source}: not enough memory for it; make it smaller")
         else:
             yield Outcome(job=job)
+
+
+def restore_file(
+    restorer: Restorer, job: Job, *, seed: int, overwrite: bool, max_pixels: int
+) -> None:
+    """Restore one file; every DiffIRError names the file that is to blame."""
+    if not is_picture_name(job.target):
+        raise PictureError(f"{job.source} has no suffix of a picture; choose one with --format")
+    picture = read(job.source, max_pixels=max_pixels)
+    mask = None
+    if job.mask is not None:
+        if not job.mask.exists():
+            raise MaskError(f"{job.source} has no mask: no {job.mask}; draw it, white = hole")
+        mask = read(job.mask, max_pixels=max_pixels)
+    try:
+        restored = restorer(picture, mask=mask, seed=seed)
+    except DiffIRError as error:
+        raise type(error)(f"{job.source}: {error}") from error
+    restored.save(job.target, overwrite=overwrite)

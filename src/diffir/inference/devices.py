@@ -1,4 +1,4 @@
-"""Which device and how precise: what `auto` means, and what to do when half precision fails."""
+"""Which device: what `auto` means, how a network gets there, and when its memory is full."""
 
 from typing import TypeVar
 
@@ -35,3 +35,14 @@ def pick_device(name: str = "auto") -> torch.device:
 def place(network: Network, device: torch.device) -> Network:
     """The network on the device, its kernels in the order that channels-last pictures want."""
     return network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
+"""The CPU's words on Linux, on Windows, and those of MPS; only CUDA has a class of its own."""
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether memory was lacking, of whatever device."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
+        words in str(error) for words in OUT_OF_MEMORY
+    )

@@ -4,32 +4,30 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias, Union
+from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
-from diffir.errors import DeviceError, PictureError, WeightsError
+from diffir.errors import DeviceError, MaskError, PictureError, WeightsError
 from diffir.images import Picture, read
 from diffir.loading import load_checkpoint
 from diffir.model import DiffIRS2
-from diffir.tasks import TASKS, Task
+from diffir.tasks import TASKS, Task, unwanted_mask
 
-from .devices import pick_device, place
+from .devices import is_out_of_memory, pick_device, place
 from .masks import Holes, find_holes
 from .padding import pad_to_multiple
 from .planes import join, split
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
 logger = logging.getLogger(__name__)
 
-ImageLike: TypeAlias = Union[str, Path, Picture, "Image", NDArray[np.generic], Tensor]
-"""A file, a Picture, a PIL image, an array (H, W[, C]) uint8, uint16 or float, or a tensor
-(3, H, W) or (1, 3, H, W) in [0, 1]."""
+ImageLike: TypeAlias = str | Path | Picture | Image.Image | NDArray[np.generic] | Tensor
+"""A file, a Picture, a PIL image, an array (H, W[, C]) of uint8, uint16, bool or floating point in
+[0, 1], or a tensor (H, W), (1 or 3, H, W) or (1, 1 or 3, H, W) in [0, 1]."""
 Precision: TypeAlias = Literal["float32", "bfloat16"]
 
 
@@ -58,7 +56,7 @@ class Restorer:
         self.device = pick_device(device)
         self.task = task
         self.precision: Precision = precision
-        self.model = place(model, self.device).eval().requires_grad_(False)
+        self.model = place(model, self.device).eval()
 
     @classmethod
     def from_pretrained(
@@ -110,12 +108,12 @@ class Restorer:
         return replace(joined, alpha=np.where(holes, np.float32(1), picture.alpha))
 
     def holes(self, picture: Picture, mask: ImageLike | None) -> Holes | None:
-        """Where the picture has holes, None for tasks without masks."""
-        if not self.task.wants_mask:
-            if mask is not None:  # the task says why not
-                self.task.network_input(torch.empty(0), torch.empty(0))
-            return None
-        return find_holes(picture, None if mask is None else as_picture(mask))
+        """Where the picture has holes, None for tasks without masks; raises MaskError."""
+        if self.task.wants_mask:
+            return find_holes(picture, None if mask is None else as_picture(mask))
+        if mask is not None:
+            raise unwanted_mask(self.task.name)
+        return None
 
     @torch.inference_mode()
     def restore_batch(
@@ -132,42 +130,76 @@ class Restorer:
             (B, 3, H·scale, W·scale) float32 in [0, 1], on the CPU.
 
         Raises:
+            PictureError, MaskError: for other shapes or ranges.
             DeviceError: when memory does not suffice.
         """
-        images = images.float().to(self.device)
-        holes = None if masks is None else (masks != 0).to(images)
-        lq = pad_to_multiple(self.task.network_input(images, holes), self.model.config.multiple_of)
-        noise = torch.stack([self.noise(seed) for seed in seeds]).to(self.device)
+        require_batch(images, masks, seeds)
+        height, width = images.shape[-2:]
         try:
+            images = images.float().to(self.device)
+            holes = None if masks is None else (masks != 0).to(images)
+            lq = self.task.network_input(images, holes)
+            lq = pad_to_multiple(lq, self.model.config.multiple_of)
+            noise = torch.stack([self.noise(seed) for seed in seeds], dim=1).to(self.device)
             restored = self.run(lq.contiguous(memory_format=torch.channels_last), noise)
-        except RuntimeError as error:
+            restored = restored[..., : height * self.scale, : width * self.scale]
+            return self.task.finish(restored, images, holes).cpu()
+        except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-            height, width = images.shape[-2:]
             raise DeviceError(
-                f"{self.device} has not enough memory for {len(images)} picture(s) of "
+                f"{self.device} has not enough memory for {len(seeds)} picture(s) of "
                 f"{width}×{height}; give smaller pictures or another --device"
             ) from error
-        height, width = (side * self.scale for side in images.shape[-2:])
-        return self.task.finish(restored[..., :height, :width], images, holes).cpu()
 
     def noise(self, seed: int) -> Tensor:
-        """The start of the diffusion, (4C',), drawn on the CPU so that devices agree."""
+        """All random numbers of one picture, drawn on the CPU so that devices agree.
+
+        (1, 4C'), the start of the diffusion; (1 + T, 4C') for a chain with inserted variance.
+        """
+        config = self.model.config
+        draws = 1 + config.timesteps * config.insert_variance
         generator = torch.Generator().manual_seed(seed)
-        return torch.randn(self.model.config.ipr_dim, generator=generator)
+        return torch.randn(draws, config.ipr_dim, generator=generator)
 
     def run(self, lq: Tensor, noise: Tensor) -> Tensor:
-        """The network in the asked precision, again in float32 where the faster one overflowed."""
+        """The network in the asked precision, again in float32 where the faster one overflowed.
+
+        Takes lq (B, C, H, W) and noise (1 or 1 + T, B, 4C'), gives (B, 3, H·scale, W·scale).
+        """
         if self.precision == "bfloat16":
             with torch.autocast(self.device.type, torch.bfloat16):
-                restored = self.model(lq, noise).float()
+                restored = self.predict(lq, noise).float()
             if restored.isfinite().all():
                 return restored
             logger.warning("bfloat16 gave NaN or infinity; the picture is restored in float32")
-        restored = self.model(lq, noise)
+        restored = self.predict(lq, noise)
         if not restored.isfinite().all():
             raise PictureError("the network gave NaN or infinity; its weights are likely broken")
         return restored
+
+    def predict(self, lq: Tensor, noise: Tensor) -> Tensor:
+        """Diffusion to the IPR, then the transformer; arguments as `run`."""
+        start, step_noise = noise[0], noise[1:]
+        ipr = self.model.estimate_ipr(lq, start, step_noise if len(step_noise) else None)
+        return self.model.dirformer(lq, ipr)
+
+
+def require_batch(images: Tensor, masks: Tensor | None, seeds: Sequence[int]) -> None:
+    """Raise PictureError or MaskError for what `restore_batch` does not take."""
+    if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape:
+        raise PictureError(f"images of shape {tuple(images.shape)} found; wanted (B, 3, H, W)")
+    if not (images.min() >= 0 and images.max() <= 1):
+        raise PictureError(
+            f"images from {images.min():g} to {images.max():g} found; wanted numbers from 0 to 1"
+        )
+    if len(seeds) != len(images):
+        raise PictureError(
+            f"{len(seeds)} seed(s) for {len(images)} picture(s) found; give one for each"
+        )
+    wanted = (len(images), 1, *images.shape[2:])
+    if masks is not None and masks.shape != wanted:
+        raise MaskError(f"masks of shape {tuple(masks.shape)} found; the images want {wanted}")
 
 
 def as_picture(image: ImageLike) -> Picture:
@@ -178,22 +210,29 @@ def as_picture(image: ImageLike) -> Picture:
     """
     if isinstance(image, Picture):
         return image
-    if isinstance(image, (str, Path)):
+    if isinstance(image, str | Path):
         return read(image)
+    if isinstance(image, Image.Image):
+        return Picture.from_pil(image)
     if isinstance(image, Tensor):
-        if image.ndim == 4 and image.shape[0] == 1:
-            image = image[0]
-        if image.ndim != 3 or image.shape[0] not in (1, 3):
-            raise PictureError(
-                f"a tensor of shape {tuple(image.shape)} found; wanted (3, H, W) in [0, 1] "
-                f"(use restore_batch for several)"
-            )
-        return Picture.from_array(image.detach().cpu().float().permute(1, 2, 0).numpy())
+        image = channels_last(image.detach()).float().cpu().numpy()
     if isinstance(image, np.ndarray):
-        return Picture.from_array(image)
-    return Picture.from_pil(image)
+        return Picture.from_array(image.astype(np.float32) if image.dtype == bool else image)
+    raise PictureError(
+        f"{type(image).__name__} found; wanted a path, Picture, PIL image, array or tensor"
+    )
 
 
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether torch lacked memory; the CPU's allocator has no class of its own for that."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+def channels_last(image: Tensor) -> Tensor:
+    """(H, W, C) from (H, W), (C, H, W) or (1, C, H, W), C being 1 or 3; raises PictureError."""
+    found = tuple(image.shape)
+    if image.ndim == 4 and found[0] == 1:
+        image = image[0]
+    if image.ndim == 2:
+        image = image[None]
+    if image.ndim != 3 or image.shape[0] not in (1, 3):
+        raise PictureError(
+            f"a tensor of shape {found} found; wanted (3, H, W) in [0, 1], "
+            "and restore_batch for several"
+        )
+    return image.permute(1, 2, 0)

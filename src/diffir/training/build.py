@@ -26,6 +26,8 @@ from .stages import JointPhase, PriorPhase, Stage1
 
 logger = logging.getLogger(__name__)
 
+CLAIM = "recipe.json"
+
 
 def bicubic_pairs(sources: Iterable[Path], scale: int) -> list[Pair]:
     """Every picture under the sources with its MATLAB-bicubic reduction, in memory."""
@@ -90,9 +92,12 @@ def train_preset(
     recipe = preset.recipe
     if recipe is None:
         raise RecipeError(f"{preset.name} has no recipe; train one that has")
-    folder.mkdir(parents=True, exist_ok=True)
-    claim(folder, preset, recipe)
+    claim = claim_of(folder, preset, recipe)
     pairs = bicubic_pairs(sources, preset.config.scale)
+    for phase in (recipe.stage1, recipe.prior, recipe.joint):
+        crops_for(phase, preset.config, pairs)  # a crop too large is better known now than in hours
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CLAIM).write_text(claim, encoding="utf-8")
     run = Run(folder=folder, device=device)
     facts = {
         "recipe": recipe.model_dump(mode="json"),
@@ -108,14 +113,14 @@ def train_preset(
     return weights
 
 
-def claim(folder: Path, preset: Preset, recipe: Recipe) -> None:
-    """Write the recipe into the run's folder, or see that it is the one there."""
-    file = folder / "recipe.json"
-    wanted = {"preset": preset.name, "config": asdict(preset.config), "recipe": recipe.model_dump()}
-    text = json.dumps(wanted, indent=1, sort_keys=True)
+def claim_of(folder: Path, preset: Preset, recipe: Recipe) -> str:
+    """What a run's folder says about whose it is; raises RecipeError where it is another's."""
+    facts = {"preset": preset.name, "config": asdict(preset.config), "recipe": recipe.model_dump()}
+    text = json.dumps(facts, indent=1, sort_keys=True)
+    file = folder / CLAIM
     if file.exists() and file.read_text(encoding="utf-8") != text:
         raise RecipeError(f"{folder} holds a run of another recipe; choose another output folder")
-    file.write_text(text, encoding="utf-8")
+    return text
 
 
 def save_weights(
