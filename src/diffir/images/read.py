@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import warnings
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -87,7 +88,9 @@ def _decode(file: BinaryIO, max_pixels: int) -> Picture:
     kind = _kind(file.read(16))
     file.seek(0)
     try:
-        return _READERS[kind](file, max_pixels)
+        with warnings.catch_warnings():  # what matters of them ends in our own sentence
+            warnings.simplefilter("ignore")
+            return _READERS[kind](file, max_pixels)
     except (PictureError, MemoryError):
         raise
     except Exception as error:  # damaged files make decoders raise whatever comes
