@@ -20,7 +20,7 @@ LAYERS = [
     {"presets"},
     {"recipe", "checkpoints"},
     {"data", "images", "losses", "model", "tasks"},
-    {"errors", "_version"},
+    {"errors", "files", "_version"},
 ]
 MODEL_MAY_IMPORT = {"torch", "einops"}
 HEAVY = {"cv2", "gradio", "fastapi", "lightning", "matplotlib", "onnx", "ray", "skimage", "torch"}

@@ -113,7 +113,7 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_beside(path, monkeypatch)
     def full_disk(*_args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(format.os, "fsync", full_disk)
+    monkeypatch.setattr("diffir.files.os.fsync", full_disk)
     with pytest.raises(WeightsError, match="No space left"):
         format.save(deblur(), path)
     assert path.read_bytes() == old

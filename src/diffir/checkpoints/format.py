@@ -5,8 +5,6 @@ out where there is none), config (JSON of DiffIRConfig), training (JSON), diffir
 """
 
 import json
-import os
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -21,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 
 from diffir._version import __version__
 from diffir.errors import WeightsError
+from diffir.files import write_whole
 from diffir.model import DiffIRConfig
 from diffir.tasks import TASKS
 
@@ -153,18 +152,8 @@ def _info(file: Any, path: Path) -> Info:
 
 
 def _store(data: bytes, path: Path) -> None:
-    """Write beside the goal and rename, which replaces a file at once."""
-    beside = path.with_name(f".diffir-{uuid.uuid4().hex}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with beside.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
+        write_whole(data, path)
     except OSError as error:
         raise WeightsError(
             f"{path} cannot be written ({error.strerror}); check path, rights and space"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import logging
 import struct
-import uuid
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,6 +15,7 @@ from PIL import Image
 from PIL.ExifTags import Base
 
 from diffir.errors import PictureError
+from diffir.files import write_whole
 
 from . import exif
 from .picture import Picture
@@ -54,15 +54,8 @@ def _encoded(encode: Encoder, picture: Picture, quality: int) -> bytes:
 
 
 def _store(data: bytes, path: Path) -> None:
-    """Write beside the goal and rename, which replaces a file at once."""
-    temporary = path.with_name(f".diffir-{uuid.uuid4().hex}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            temporary.write_bytes(data)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_whole(data, path)
     except (OSError, ValueError) as error:
         raise PictureError(f"cannot be written ({error}); check path, rights, space") from error
 

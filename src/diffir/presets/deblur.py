@@ -5,7 +5,7 @@ from dataclasses import replace
 from diffir.model import DiffIRConfig
 from diffir.tasks import Deblurring
 
-from .preset import Preset
+from .preset import Preset, lite
 
 DEBLUR = Preset(
     name="deblur",
@@ -20,13 +20,5 @@ DEBLUR_LITE = Preset(
     name="deblur-lite",
     summary="motion blur away, small enough for CPUs",
     task=Deblurring(),
-    config=replace(
-        DEBLUR.config,
-        unshuffle=2,
-        upscale=2,
-        dim=24,
-        num_blocks=(3, 1, 1, 1),
-        num_refinement_blocks=2,
-        cpen_blocks=2,
-    ),
+    config=replace(lite(DEBLUR.config), unshuffle=2, upscale=2),
 )

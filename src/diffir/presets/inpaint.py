@@ -5,7 +5,7 @@ from dataclasses import replace
 from diffir.model import DiffIRConfig
 from diffir.tasks import Inpainting
 
-from .preset import Preset
+from .preset import Preset, lite
 
 INPAINT = Preset(
     name="inpaint",
@@ -32,14 +32,5 @@ INPAINT_LITE = Preset(
     name="inpaint-lite",
     summary="holes filled, small enough for CPUs",
     task=Inpainting(),
-    config=DiffIRConfig(
-        in_channels=4,
-        global_residual=False,
-        unshuffle=2,
-        upscale=2,
-        dim=24,
-        num_blocks=(3, 1, 1, 1),
-        num_refinement_blocks=2,
-        cpen_blocks=2,
-    ),
+    config=replace(lite(INPAINT.config), unshuffle=2, upscale=2),
 )

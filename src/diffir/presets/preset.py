@@ -1,6 +1,6 @@
 """Preset: a named network with its task, the recipe that trains it and its bundled weights."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -25,3 +25,16 @@ class Preset:
         """Parameters of the stage-2 network, counted without building its weights."""
         with torch.device("meta"):
             return sum(parameter.numel() for parameter in DiffIRS2(self.config).parameters())
+
+
+def lite(published: DiffIRConfig) -> DiffIRConfig:
+    """A published network at a size for CPUs, chosen by benchmarks/sizes.py (docs/results.md)."""
+    return replace(
+        published,
+        dim=24,
+        num_blocks=(3, 1, 1, 1),
+        num_refinement_blocks=2,
+        ffn_expansion=2.0,
+        norm_bias=True,
+        cpen_blocks=2,
+    )

@@ -6,7 +6,7 @@ from diffir.model import DiffIRConfig
 from diffir.recipe import Phase, Recipe
 from diffir.tasks import SuperResolution
 
-from .preset import Preset
+from .preset import Preset, lite
 
 SR_X4 = Preset(
     name="sr-x4",
@@ -35,20 +35,11 @@ SR_X1 = replace(
     config=replace(SR_X4.config, unshuffle=4),
 )
 
-# Sizes by experiment: python benchmarks/sizes.py sr-x4 (docs/results.md).
-LITE = DiffIRConfig(
-    upscale=4,
-    dim=24,
-    num_blocks=(3, 1, 1, 1),
-    num_refinement_blocks=2,
-    cpen_blocks=2,
-    cpen_reduction=2,
-)
 SR_X4_LITE = Preset(
     name="sr-x4-lite",
     summary="×4 larger, small enough for CPUs",
     task=SuperResolution(),
-    config=LITE,
+    config=replace(lite(SR_X4.config), cpen_reduction=2),
     recipe=Recipe(
         stage1=Phase(steps=3600, learning_rate=4e-4, warmup_steps=100, batch_size=8, lq_size=32),
         prior=Phase(steps=700, learning_rate=4e-4, warmup_steps=50, batch_size=8, lq_size=32),
@@ -61,5 +52,5 @@ SR_X2_LITE = Preset(
     name="sr-x2-lite",
     summary="×2 larger, small enough for CPUs",
     task=SuperResolution(),
-    config=replace(LITE, unshuffle=2),
+    config=replace(SR_X4_LITE.config, unshuffle=2),
 )

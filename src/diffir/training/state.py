@@ -1,22 +1,20 @@
 """What a run needs to go on, saved so that one whole state always exists."""
 
-import os
+import io
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from diffir.errors import WeightsError
+from diffir.files import write_whole
 
 
 def save_state(state: dict[str, Any], path: Path) -> None:
     """Write tensors, numbers and containers; a kill at any moment leaves old or new, whole."""
-    beside = path.with_name(path.name + ".part")
-    with beside.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_whole(buffer.getvalue(), path)
 
 
 def load_state(path: Path, device: torch.device) -> dict[str, Any] | None:
