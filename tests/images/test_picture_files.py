@@ -237,3 +237,13 @@ def test_names_of_any_characters_work(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     Picture.from_array(smooth(3)).save(name)
     np.testing.assert_array_equal(read(name).to_array(), smooth(3))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".webp", ".bmp"])
+def test_a_picture_from_a_turned_array_is_written(tmp_path, suffix):
+    planes = np.linspace(0, 1, 3 * 8 * 6, dtype=np.float32).reshape(3, 8, 6)
+    picture = Picture.from_array(planes.transpose(1, 2, 0))  # as tensors become arrays
+    picture.save(tmp_path / f"p{suffix}", quality=100)
+    found = read(tmp_path / f"p{suffix}").pixels
+    assert found.shape == (8, 6, 3)
+    np.testing.assert_allclose(found, picture.pixels, atol=0.06)  # JPEG's loss

@@ -129,8 +129,8 @@ class Picture:
         if self.alpha is not None:
             samples = np.concatenate([samples, self.alpha[..., None]], axis=2)
         white, dtype = (65535, np.uint16) if self.bit_depth == 16 else (255, np.uint8)
-        integers: NDArray[Any] = np.floor(samples * white + 0.5).astype(dtype)
-        return integers
+        integers: NDArray[Any] = np.floor(samples * white + 0.5).astype(dtype, order="C")
+        return integers  # in C order, which encoders ask for
 
     def to_pil(self) -> Image.Image:
         """A Pillow image: L, LA, RGB or RGBA of 8 bits, since Pillow holds no 16-bit colour."""
