@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .app import Device, app, err, explained, fail, say
+from .app import Device, app, explained, fail, say
 
 
 @app.command()
@@ -24,7 +24,6 @@ def train(
 ) -> None:
     """Train a network: stage 1, then stage 2. The same command goes on where it was stopped."""
     import torch
-    from rich.logging import RichHandler
 
     from diffir.inference.devices import pick_device
     from diffir.presets import PRESETS
@@ -37,7 +36,6 @@ def train(
         raise fail(f"{output} is a file; name a folder for the run")
     if threads:
         torch.set_num_threads(threads)
-    handler = RichHandler(console=err, show_path=False, show_level=False)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler])
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     weights = train_preset(PRESETS[name], data, output, device=pick_device(device))
     say(f"trained weights: {weights}")

@@ -32,7 +32,7 @@ CLAIM = "recipe.json"
 def bicubic_pairs(sources: Iterable[Path], scale: int) -> list[Pair]:
     """Every picture under the sources with its MATLAB-bicubic reduction, in memory."""
     files = picture_files(sources)
-    logger.info("reducing %d pictures", len(files))
+    logger.info("pictures: %d; reducing each to LQ", len(files))
     return [bicubic_pair(rgb_pixels(read(file)), scale) for file in files]
 
 
