@@ -1,0 +1,177 @@
+"""Blur kernels of the second-order degradation, and filtering with one kernel per picture.
+
+B batch, C channels, H × W positions, K side of a kernel (odd).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, TypeVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from torch import Tensor
+
+Name = TypeVar("Name", bound=str)
+KernelKind = Literal[
+    "gaussian_iso",
+    "gaussian_aniso",
+    "generalized_iso",
+    "generalized_aniso",
+    "plateau_iso",
+    "plateau_aniso",
+]
+
+
+def ordered(span: tuple[float, float]) -> tuple[float, float]:
+    """A range, refused when its ends are swapped."""
+    if span[0] > span[1]:
+        raise ValueError(f"range {span} found; the smaller number comes first")
+    return span
+
+
+def drawable(odds: dict[Any, float]) -> dict[Any, float]:
+    """Odds, refused when nothing can be drawn by them."""
+    if not sum(odds.values()) > 0:
+        raise ValueError(f"odds {odds} found; at least one above 0 is wanted")
+    return odds
+
+
+def draw_by_odds(odds: Mapping[Name, float], draw: np.random.Generator) -> Name:
+    """One of the names, as often as its odds among all say."""
+    ends = np.cumsum(list(odds.values()))
+    return list(odds)[int(np.searchsorted(ends, draw.random() * ends[-1], side="right"))]
+
+
+def odd(sizes: tuple[int, int]) -> tuple[int, int]:
+    """Smallest and largest side of kernels, refused unless odd and in order."""
+    if not 0 < sizes[0] <= sizes[1] or sizes[0] % 2 == 0 or sizes[1] % 2 == 0:
+        raise ValueError(f"kernel sizes {sizes} found; two odd numbers are wanted, smaller first")
+    return sizes
+
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Span = Annotated[tuple[Positive, Positive], AfterValidator(ordered)]
+"""A smallest and a largest value; draws between them are uniform."""
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class KernelSettings(BaseModel):
+    """What blurs are drawn. The defaults are Real-ESRGAN's first round."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sizes: Annotated[tuple[int, int], AfterValidator(odd)] = (7, 21)
+    """Smallest and largest side; the odd numbers between them are equally likely."""
+    odds: Annotated[dict[KernelKind, NotNegative], AfterValidator(drawable)] = {
+        "gaussian_iso": 0.45,
+        "gaussian_aniso": 0.25,
+        "generalized_iso": 0.12,
+        "generalized_aniso": 0.03,
+        "plateau_iso": 0.12,
+        "plateau_aniso": 0.03,
+    }
+    sigma: Span = (0.2, 3)
+    generalized_beta: Span = (0.5, 4)
+    plateau_beta: Span = (1, 2)
+    sinc_probability: Probability = 0.1
+
+
+def distances(size: int, sigmas: tuple[float, float], angle: float) -> Tensor:
+    """xᵀ Σ⁻¹ x at every position of a kernel, Σ with σ along axes turned by `angle` radians."""
+    line = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
+    y, x = torch.meshgrid(line, line, indexing="ij")
+    along = (x * math.cos(angle) + y * math.sin(angle)) / sigmas[0]
+    across = (y * math.cos(angle) - x * math.sin(angle)) / sigmas[1]
+    return along.square() + across.square()  # (K, K)
+
+
+def normalized(kernel: Tensor) -> Tensor:
+    """The kernel that keeps the mean of a picture."""
+    return kernel / kernel.sum()
+
+
+def gaussian_kernel(
+    size: int, sigmas: tuple[float, float], angle: float = 0.0, beta: float = 1.0
+) -> Tensor:
+    """Gaussian blur (K, K) float64; β other than 1 makes it the generalised one, exp(−½ Q^β)."""
+    return normalized(torch.exp(-0.5 * distances(size, sigmas, angle) ** beta))
+
+
+def plateau_kernel(
+    size: int, sigmas: tuple[float, float], angle: float = 0.0, beta: float = 1.0
+) -> Tensor:
+    """Blur with a flat middle (K, K) float64, 1 / (1 + Q^β)."""
+    return normalized(1 / (1 + distances(size, sigmas, angle) ** beta))
+
+
+def sinc_kernel(size: int, cutoff: float) -> Tensor:
+    """Circular low-pass (K, K) float64 that rings like bad resizing: ω J₁(ω r) / 2π r."""
+    radius = distances(size, (1, 1), 0).sqrt()
+    rings = cutoff * torch.special.bessel_j1(cutoff * radius) / (2 * math.pi * radius)
+    rings[size // 2, size // 2] = cutoff**2 / (4 * math.pi)  # the limit at r = 0
+    return normalized(rings)
+
+
+def draw_size(settings: KernelSettings, draw: np.random.Generator) -> int:
+    """An odd side, every one equally likely."""
+    return int(draw.choice(range(settings.sizes[0], settings.sizes[1] + 1, 2)))
+
+
+def draw_sinc(size: int, lowest_cutoff: float, draw: np.random.Generator) -> Tensor:
+    """A random low-pass (K, K) float64, cutoff up to π."""
+    return sinc_kernel(size, draw.uniform(lowest_cutoff, math.pi))
+
+
+def draw_kernel(settings: KernelSettings, draw: np.random.Generator) -> Tensor:
+    """A random blur (K, K) float64."""
+    size = draw_size(settings, draw)
+    if draw.random() < settings.sinc_probability:
+        # Small kernels cannot hold the slow rings of a low cutoff.
+        return draw_sinc(size, math.pi / (3 if size < 13 else 5), draw)
+    kind = draw_by_odds(settings.odds, draw)
+    first, second = (float(sigma) for sigma in draw.uniform(*settings.sigma, size=2))
+    angle = draw.uniform(-math.pi, math.pi)
+    sigmas = (first, first) if kind.endswith("_iso") else (first, second)
+    if kind.startswith("plateau"):
+        return plateau_kernel(size, sigmas, angle, draw.uniform(*settings.plateau_beta))
+    if kind.startswith("generalized"):
+        return gaussian_kernel(size, sigmas, angle, draw.uniform(*settings.generalized_beta))
+    return gaussian_kernel(size, sigmas, angle)
+
+
+def stack_kernels(kernels: Sequence[Tensor]) -> Tensor:
+    """Kernels of any odd sizes as (B, K, K), zeros around the smaller ones."""
+    largest = max(len(kernel) for kernel in kernels)
+    return torch.stack([F.pad(kernel, [(largest - len(kernel)) // 2] * 4) for kernel in kernels])
+
+
+def mirrored(length: int, margin: int, device: torch.device) -> Tensor:
+    """Positions in a line with `margin` more at both ends, reflected as often as it takes."""
+    if length == 1:
+        return torch.zeros(1 + 2 * margin, dtype=torch.long, device=device)
+    period = 2 * (length - 1)
+    positions = torch.arange(-margin, length + margin, device=device) % period
+    return torch.minimum(positions, period - positions)
+
+
+def filter2d(images: Tensor, kernels: Tensor) -> Tensor:
+    """Filter each of (B, C, H, W) with its own of (B, K, K), K odd, borders reflected.
+
+    Raises:
+        ValueError: when there is not one odd, square kernel per picture.
+    """
+    count, *sides = kernels.shape
+    if kernels.ndim != 3 or count != len(images) or sides[0] != sides[1] or sides[0] % 2 == 0:
+        raise ValueError(
+            f"kernels {tuple(kernels.shape)} found; wanted is one odd square for each of "
+            f"{len(images)} pictures"
+        )
+    rows, columns = (mirrored(side, sides[0] // 2, images.device) for side in images.shape[-2:])
+    padded = images[..., rows[:, None], columns]  # (B, C, H + K − 1, W + K − 1)
+    channels = rearrange(padded, "b c h w -> c b h w")  # a kernel's channels are its batch
+    filtered = F.conv2d(channels, kernels.to(images)[:, None], groups=count)
+    return rearrange(filtered, "c b h w -> b c h w")
