@@ -66,7 +66,7 @@ def main(folder: Path) -> None:
     }
     nearest = lq.repeat_interleave(4, dim=2).repeat_interleave(4, dim=3)
     pictures = {
-        f"input, {lq.shape[3]}×{lq.shape[2]}": to_picture(nearest),
+        f"input, {lq.shape[3]} x {lq.shape[2]}": to_picture(nearest),
         f"bicubic, {scores['bicubic']:.2f} dB": to_picture(bicubic),
         f"{MODEL}, {scores['restored']:.2f} dB": restored,
         "ground truth": to_picture(gt),

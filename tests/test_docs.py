@@ -1,0 +1,102 @@
+"""What the docs tell people to type works, and what they point at exists."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from official import network, toy, write_lightning, write_pth
+from PIL import Image
+from skimage import data
+from typer.testing import CliRunner
+
+from diffir.checkpoints import Checkpoint, format
+from diffir.cli.app import app
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+CARDS = sorted((ROOT / "src" / "diffir" / "weights").glob("*.md"))
+TRAINING_IS_TESTED_ELSEWHERE = "diffir train"
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+COMMANDS = [line for block in blocks("sh") for line in block.splitlines()]
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the files that README's commands name."""
+    monkeypatch.chdir(tmp_path)
+    photo = Image.fromarray(data.astronaut()[:40, 200:248])
+    Path("photos/inner").mkdir(parents=True)
+    for name in ("photo.jpg", "photo.png", "blurry.png", "photos/a.png", "photos/inner/b.jpg"):
+        photo.save(name)
+    mask = np.zeros((40, 48), np.uint8)
+    mask[10:20, 10:20] = 255
+    Image.fromarray(mask).save("mask.png")
+    deblur, inpaint = network(2, toy("deblur")), network(2, toy("inpaint"))
+    format.save(Checkpoint(model=deblur, task="deblur"), Path("weights.safetensors"))
+    write_pth(Path("official.pth"), deblur)
+    write_lightning(Path("inpaint.ckpt"), inpaint)
+    return tmp_path
+
+
+@pytest.mark.usefixtures("desk")
+def test_the_commands_of_the_readme_work_one_after_another() -> None:
+    assert len(COMMANDS) >= 7
+    for command in COMMANDS:
+        words = shlex.split(command)
+        assert words[0] == "diffir"
+        if command.startswith(TRAINING_IS_TESTED_ELSEWHERE):
+            words = [*words[:2], "--help"]
+        result = CliRunner().invoke(app, words[1:])
+        assert result.exit_code == 0, f"{command}: {result.output}"
+    for name in ("restored.png", "restored/inner/b.jpg", "sharp.png", "filled.png"):
+        assert Path(name).exists(), name
+
+
+@pytest.mark.usefixtures("desk")
+def test_the_python_of_the_readme_works() -> None:
+    (code,) = blocks("python")
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert Image.open("restored.png").size == (192, 160)
+
+
+@pytest.mark.parametrize("page", [*DOCS, *CARDS], ids=lambda page: page.name)
+def test_links_lead_to_files(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), f"{page.name} points at {target}"
+
+
+@pytest.mark.parametrize("page", [*DOCS, *CARDS], ids=lambda page: page.name)
+def test_scripts_that_the_docs_name_exist(page: Path) -> None:
+    for script in re.findall(r"python ((?:benchmarks|examples)/\S+\.py)", page.read_text("utf-8")):
+        assert (ROOT / script).exists(), script
+
+
+@pytest.mark.parametrize("page", [*DOCS, *CARDS], ids=lambda page: page.name)
+def test_options_that_the_docs_name_exist(page: Path) -> None:
+    """Every `diffir VERB --option` in the docs is an option of that verb."""
+    for verb, rest in re.findall(r"diffir (restore|train|convert|info|models)\b([^\n`]*)",
+                                 page.read_text("utf-8")):  # fmt: skip
+        shown = CliRunner().invoke(app, [verb, "--help"], env={"COLUMNS": "200"}).output
+        for option in re.findall(r"(--[a-z-]+)", rest):
+            assert option in shown, f"{verb} has no {option}"
+
+
+def test_every_bundled_file_has_a_card_and_is_small() -> None:
+    files = sorted((ROOT / "src" / "diffir" / "weights").glob("*.safetensors"))
+    assert [file.stem for file in files] == [card.stem for card in CARDS]
+    for file in files:
+        assert file.stat().st_size <= 10_000_000
+        info = format.read_info(file)
+        assert info.preset == file.stem
+        assert info.dtype == "F16"
