@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from diffir.evaluation import psnr, round_to_8_bit
+from diffir.evaluation.psnr_ssim import to_y
 
 PARITY = Path(__file__).parents[1] / "parity"
 PHOTOS = ["astronaut", "chelsea", "coffee"]
@@ -49,3 +50,9 @@ def test_different_sizes_and_too_wide_a_border_are_refused() -> None:
 def test_rounding_clamps() -> None:
     found = round_to_8_bit(torch.tensor([-0.2, 0.5, 1.3]))
     torch.testing.assert_close(found, torch.tensor([0.0, 128 / 255, 1.0]))
+
+
+def test_luma_is_matlabs_from_16_to_235() -> None:
+    colours = torch.tensor([[0.0, 0, 0], [1, 1, 1], [1, 0, 0]]).T[None, :, :, None]
+    found = to_y(colours.double())[0, 0, :, 0]
+    torch.testing.assert_close(found, torch.tensor([16, 235, 81.481]).double())

@@ -6,7 +6,7 @@ from PIL import Image
 from PIL.ExifTags import Base
 
 from diffir.errors import PictureError
-from diffir.images import Picture, read, rgb_to_y
+from diffir.images import Picture, read
 
 COLOURS = np.random.default_rng(0).integers(0, 256, (5, 7, 4), dtype=np.uint8)
 
@@ -131,15 +131,3 @@ def test_a_tiff_that_pillow_turned_already_is_not_turned_again(tmp_path, orienta
 def test_pillow_modes_without_a_clear_meaning_are_refused(mode):
     with pytest.raises(PictureError, match=f"mode {mode} "):
         Picture.from_pil(Image.new(mode, (3, 3)))
-
-
-def test_luma_is_that_of_matlab():
-    colours = np.array([[0, 0, 0], [1, 1, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1], [0.5, 0.25, 0.75]])
-    # rgb2ycbcr of MATLAB for these colours, times 255
-    expected = [16.0, 235.0, 81.481, 144.553, 40.966, 99.60325]
-    np.testing.assert_allclose(rgb_to_y(colours), expected, rtol=0, atol=1e-9)
-
-
-def test_luma_is_computed_in_double_precision():
-    assert rgb_to_y(np.ones((2, 3, 3), np.float32)).dtype == np.float64
-    assert rgb_to_y(np.ones((2, 3, 3), np.float32)).shape == (2, 3)
