@@ -32,7 +32,7 @@ class Recipe(_Values):
     """Stage 2, everything."""
     adam_betas: tuple[float, float] = (0.9, 0.99)
     gradient_clip: float | None = Field(default=None, gt=0)
-    """Largest norm of the gradient; None: any. Small networks at high rates diverge without."""
+    """Largest norm of the gradient, larger ones are scaled down; None leaves all as they are."""
     ema_decay: float = Field(default=0.999, ge=0, lt=1)
     precision: Literal["float32", "bfloat16"] = "float32"
     """bfloat16 is autocast: weights, optimizer and losses stay in float32."""

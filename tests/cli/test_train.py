@@ -60,3 +60,15 @@ def test_a_name_without_a_recipe_is_answered_with_those_that_have_one() -> None:
     result = CliRunner().invoke(app, ["train", "deblur", "--data", "photos", "-o", "run"])
     assert result.exit_code == 2
     assert "sr-x4-lite" in result.output
+
+
+@pytest.mark.usefixtures("here")
+def test_a_full_disk_is_a_sentence_and_leaves_no_half_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full_disk(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")  # as the system says it: without a file
+
+    monkeypatch.setattr("diffir.files.os.fsync", full_disk)
+    result = CliRunner().invoke(app, ["train", "toy", "--data", "photos", "-o", "run"])
+    assert result.exit_code == 2
+    assert "error: No space left on device; check path, rights and space" in result.output
+    assert sorted(path.name for path in Path("run").iterdir()) == ["log.jsonl", "recipe.json"]

@@ -56,9 +56,8 @@ def explained(verb: Callable[P, R]) -> Callable[P, R]:
         except BrokenPipeError:  # the reader of our output left, which is no mistake
             raise
         except OSError as error:
-            raise fail(
-                f"{error.filename}: {error.strerror}; check the path and its rights"
-            ) from error
+            where = f"{error.filename}: " if error.filename else ""  # a full disk names no file
+            raise fail(f"{where}{error.strerror}; check path, rights and space") from error
         except KeyboardInterrupt as interrupt:
             err.print("interrupted; whole files stay, nothing half-written is left")
             raise typer.Exit(INTERRUPTED) from interrupt
