@@ -19,7 +19,8 @@ LAYERS = [
     {"loading"},
     {"presets"},
     {"recipe", "checkpoints"},
-    {"data", "images", "losses", "model", "tasks"},
+    {"data"},
+    {"images", "losses", "model", "tasks"},
     {"errors", "files", "_version"},
 ]
 MODEL_MAY_IMPORT = {"torch", "einops"}

@@ -1,0 +1,7 @@
+"""The verbs under `diffir data`."""
+
+import typer
+
+data = typer.Typer(
+    no_args_is_help=True, help="Make, check and look at training data.", add_completion=False
+)
