@@ -13,16 +13,17 @@ pixels (PSNR on RGB inside the boxes).
 
 import argparse
 import time
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from diffir.data import Batch, Pair, PairCrops, bicubic_pair, picture_files
-from diffir.data.pairs import Pixels, to_tensor
+from diffir.data import Bicubic, Feed, Source, Stream, imresize, open_sets, picture_files
+from diffir.data.pixels import Pixels, rgb_pixels, to_pixels, to_tensor
+from diffir.data.sets import PairSet, PhotoSet
 from diffir.evaluation import psnr, round_to_8_bit
 from diffir.images import read
 from diffir.inference.devices import place
@@ -30,7 +31,6 @@ from diffir.inference.padding import pad_to_multiple
 from diffir.losses import pixel_l1
 from diffir.model import DiffIRConfig, DiffIRS2
 from diffir.recipe import Phase
-from diffir.training.build import rgb_pixels
 from diffir.training.ema import average_of, update_average
 from diffir.training.schedules import learning_rate
 
@@ -62,15 +62,29 @@ CANDIDATES: dict[str, dict[str, DiffIRConfig]] = {
 BATCH, HOLE = 8, 48
 
 
-def photos(folder: Path) -> Iterable[Pixels]:
-    """The colours of every picture below a folder."""
-    return (rgb_pixels(read(path)) for path in picture_files([folder]))
+class Pair(NamedTuple):
+    """LQ (H, W, 3) and GT (H·scale, W·scale, 3)."""
+
+    lq: Pixels
+    gt: Pixels
+
+
+def pixels_of(path: Path) -> Pixels:
+    """The colours of a picture."""
+    return rgb_pixels(read(path))
+
+
+def bicubic_pair(gt: Pixels, scale: int) -> Pair:
+    """GT, cut to a multiple of the scale, and its MATLAB-bicubic reduction, rounded to 8 bits."""
+    height, width = (side - side % scale for side in gt.shape[:2])
+    gt = gt[:height, :width]
+    return Pair(to_pixels(imresize(to_tensor(gt), 1 / scale)), gt)
 
 
 def blurred(folder: Path) -> list[Pair]:
     """The pairs of a folder with `blur` and `sharp`."""
     return [
-        Pair(rgb_pixels(read(path)), rgb_pixels(read(folder / "sharp" / path.name)))
+        Pair(pixels_of(path), pixels_of(folder / "sharp" / path.name))
         for path in sorted((folder / "blur").iterdir())
     ]
 
@@ -81,16 +95,22 @@ def centre(pixels: Pixels, size: int = 288) -> Pixels:
     return pixels[top : top + size, left : left + size]
 
 
-def load_sets(task: str, data: Path) -> tuple[list[Pair], list[Pair]]:
-    """Pairs to train on and to judge by; for inpainting both sides are the whole picture."""
+def source_of(task: str, data: Path, scale: int) -> Source:
+    """What a task learns from."""
     if task == "deblur":
-        return blurred(data / "train/deblur_pairs"), blurred(data / "val/deblur_pairs")
-    train = list(photos(data / "train/photos/bsds500"))
-    judged = [rgb_pixels(read(path)) for path in picture_files([data / "val/sr/B100/HR"])[:15]]
+        pairs = data / "train/deblur_pairs"
+        return open_sets([PairSet(gt=pairs / "sharp", lq=pairs / "blur")], scale=scale)
+    return open_sets([PhotoSet(photos=data / "train/photos/bsds500")], scale=scale)
+
+
+def judged_pairs(task: str, data: Path) -> list[Pair]:
+    """What it is judged by; for inpainting both sides are the whole picture."""
+    if task == "deblur":
+        return blurred(data / "val/deblur_pairs")
+    judged = [pixels_of(path) for path in picture_files([data / "val/sr/B100/HR"])[:15]]
     if task == "inpaint":
-        return [Pair(p, p) for p in train], [Pair(centre(p), centre(p)) for p in judged]
-    scale = int(task[-1])
-    return [bicubic_pair(p, scale) for p in train], [bicubic_pair(p, scale) for p in judged]
+        return [Pair(centre(p), centre(p)) for p in judged]
+    return [bicubic_pair(p, int(task[-1])) for p in judged]
 
 
 def holes_like(image: Tensor, offset: int) -> Tensor:
@@ -107,17 +127,19 @@ def masked(image: Tensor, mask: Tensor) -> Tensor:
     return torch.cat([image * (1 - mask), mask], dim=1)
 
 
-def train(task: str, config: DiffIRConfig, pairs: list[Pair], seconds: float) -> DiffIRS2:
+def train(task: str, config: DiffIRConfig, source: Source, seconds: float) -> DiffIRS2:
     """Train for so many CPU seconds; the averaged weights."""
     torch.manual_seed(0)
     model = place(DiffIRS2(config), torch.device("cpu"))
     average = average_of(model)
     size = {"sr-x4": 32, "sr-x2": 32}.get(task, 96)
-    crops = PairCrops(pairs, config.scale, size)
+    # At scale 1 bicubic leaves GT as it is; deblurring has pairs, inpainting is masked below.
+    feed = Feed(source=source, degradation=Bicubic(), scale=config.scale)
+    batches = Stream(feed, lambda _step: (size, BATCH), (0,)).batches(0, 10**9)
     optimizer = torch.optim.Adam(model.parameters(), betas=(0.9, 0.99))
 
     def step(index: int, rate: float) -> None:
-        batch: Batch = crops.batch(BATCH, (0, index))
+        batch = next(batches)
         lq = masked(batch.gt, holes_like(batch.gt, 24)) if task == "inpaint" else batch.lq
         noise = torch.randn(BATCH, config.ipr_dim, generator=torch.Generator().manual_seed(index))
         with torch.autocast("cpu", torch.bfloat16):
@@ -174,12 +196,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=150)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    train_pairs, judged = load_sets(arguments.task, arguments.data)
+    judged = judged_pairs(arguments.task, arguments.data)
     print(
         f"| {arguments.task} | parameters | CPU s / megapixel | PSNR |\n| --- | --- | --- | --- |"
     )
     for name, config in CANDIDATES[arguments.task].items():
-        model = train(arguments.task, config, train_pairs, arguments.seconds)
+        source = source_of(arguments.task, arguments.data, config.scale)
+        model = train(arguments.task, config, source, arguments.seconds)
         score, cost = judge(arguments.task, model, judged)
         count = sum(parameter.numel() for parameter in model.parameters()) / 1e6
         print(f"| {name} | {count:.2f} M | {cost:.1f} | {score:.2f} |", flush=True)

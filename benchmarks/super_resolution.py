@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffir.data import PairCrops, imresize
+from diffir.data import Bicubic, Feed, Stream, data_sets, imresize, open_sets
 from diffir.evaluation import psnr, round_to_8_bit
 from diffir.images import read
 from diffir.inference import Restorer
@@ -26,7 +26,6 @@ from diffir.inference.padding import pad_to_multiple
 from diffir.inference.planes import split
 from diffir.loading import load
 from diffir.model import DiffIRS1
-from diffir.training.build import bicubic_pairs
 
 MEAN_OF = 256  # training crops whose mean Z is taken
 
@@ -75,8 +74,10 @@ def stage1_scores(model: DiffIRS1, folder: Path, mean_ipr: Tensor) -> dict[str, 
 
 def mean_ipr_of(model: DiffIRS1, photos: list[Path]) -> Tensor:
     """The mean Z of training crops of 128 GT pixels, (1, 4C')."""
-    crops = PairCrops(bicubic_pairs(photos, model.config.scale), model.config.scale, 32)
-    batch = crops.batch(MEAN_OF, (0,))
+    scale = model.config.scale
+    source = open_sets(data_sets(map(str, photos)), scale=scale)
+    feed = Feed(source=source, degradation=Bicubic(), scale=scale)
+    (batch,) = Stream(feed, lambda _step: (32, MEAN_OF), (0,)).batches(0, 1)
     with torch.inference_mode():
         return model.extract_ipr(batch.lq, batch.gt).mean(dim=0, keepdim=True)
 

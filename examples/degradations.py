@@ -13,9 +13,10 @@ from PIL import Image, ImageDraw, ImageFont
 from skimage import data
 from torch import Tensor
 
-from diffir.data import MILD, PUBLISHED, degrade, imresize
-from diffir.data.masks import MASKS, mask_set
-from diffir.data.motion import MotionSettings, motion_blur
+from diffir.data import DEGRADATIONS, MASKS, DeadLeaves, Draws, dead_leaves
+from diffir.data.draws import generator
+from diffir.data.masks import mask_set
+from diffir.data.photo import to_lq
 
 SIDE, LABEL, SEED = 256, 22, (1,)
 
@@ -33,26 +34,39 @@ def photos() -> Tensor:
 
 def masked(gt: Tensor, name: str) -> Tensor:
     """The photos with white holes, each of another mask of the set."""
-    masks = torch.from_numpy(np.stack(mask_set(len(gt), SIDE, SIDE, MASKS[name], SEED)))[:, None]
+    masks = torch.from_numpy(np.stack([*mask_set(len(gt), SIDE, SIDE, MASKS[name], SEED)]))[:, None]
     return torch.where(masks > 0, 1.0, gt)
 
 
-def enlarged(lq: Tensor) -> Tensor:
-    """LQ as large as GT, pixel by pixel."""
+def degraded(gt: Tensor, name: str, scale: int = 1) -> Tensor:
+    """The photos by a degradation that has a name, enlarged pixel by pixel."""
+    lq = to_lq(gt, DEGRADATIONS[name], scale, Draws(SEED, tuple(range(len(gt)))))
     return F.interpolate(lq, size=(SIDE, SIDE), mode="nearest")
+
+
+def leaves(count: int) -> Tensor:
+    """Pictures that nobody took."""
+    drawn = [
+        dead_leaves(SIDE, SIDE, DeadLeaves(), generator(SEED, "example", index))
+        for index in range(count)
+    ]
+    return torch.from_numpy(np.stack(drawn)).permute(0, 3, 1, 2).float() / 255
 
 
 def rows(gt: Tensor) -> dict[str, Tensor]:
     """Each row of the sheet by its label."""
     return {
         "photos": gt,
-        "bicubic, 1/4": enlarged(imresize(gt, 1 / 4).clamp(0, 1)),
-        "second order, published, 1/4": enlarged(degrade(gt, 4, PUBLISHED, SEED)),
-        "second order, mild, 1/4": enlarged(degrade(gt, 4, MILD, SEED)),
-        "camera shake": motion_blur(gt, MotionSettings(), SEED),
+        "bicubic, 1/4": degraded(gt, "bicubic", 4),
+        "second order, published, 1/4": degraded(gt, "published", 4),
+        "second order, mild, 1/4": degraded(gt, "mild", 4),
+        "motion: camera shake": degraded(gt, "motion"),
+        "phone: camera shake and JPEG": degraded(gt, "phone"),
         "masks, narrow": masked(gt, "narrow-256"),
+        "masks, medium": masked(gt, "medium-256"),
         "masks, wide": masked(gt, "wide-256"),
         "masks, everyday": masked(gt, "everyday"),
+        "dead leaves: no photo at all": leaves(len(gt)),
     }
 
 

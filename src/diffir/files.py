@@ -2,14 +2,18 @@
 
 import os
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 
-def write_whole(data: bytes, path: Path) -> None:
-    """Write beside the goal, flush to the disk and rename, which replaces a file at once.
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write beside the goal; at the end it is flushed to the disk and renamed.
 
-    Folders are made on the way. A kill at any moment leaves the old file or the new one, whole,
-    and at worst a hidden `.part` file beside it.
+    Renaming replaces a file at once. Folders are made on the way. A kill at any moment leaves the
+    old file or the new one, whole, and at worst a hidden `.part` file beside it.
 
     Raises:
         OSError, ValueError: when the path, the rights or the space do not suffice; nothing is left.
@@ -18,9 +22,15 @@ def write_whole(data: bytes, path: Path) -> None:
     beside = path.with_name(f".diffir-{uuid.uuid4().hex}.part")
     try:
         with beside.open("wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def write_whole(data: bytes, path: Path) -> None:
+    """Write a file that appears whole or not at all; raises as `whole_file`."""
+    with whole_file(path) as file:
+        file.write(data)

@@ -24,7 +24,8 @@ from diffir.presets import PRESETS
 PHOTO = np.ascontiguousarray(data.astronaut()[90:114, 200:232])  # (24, 32, 3)
 HOLES = np.zeros(PHOTO.shape[:2], np.uint8)
 HOLES[5:12, 6:20] = 255
-VERBS = ["restore", "models", "info", "convert", "train"]
+VERBS = ["restore", "models", "info", "convert", "train", "degrade"]
+DATA_VERBS = ["check", "blur-video", "masks", "prepare", "preview", "shard"]
 
 
 @pytest.fixture(scope="session")
@@ -246,7 +247,9 @@ def test_a_narrow_encoding_costs_letters_and_nothing_else(here):
     assert run("--help", PYTHONIOENCODING="latin-1").returncode == 0
 
 
-@pytest.mark.parametrize("verb", [[], *([verb] for verb in VERBS)])
+@pytest.mark.parametrize(
+    "verb", [[], ["data"], *([verb] for verb in VERBS), *(["data", verb] for verb in DATA_VERBS)]
+)
 def test_help_imports_nothing_heavy(verb):
     # typer itself brings pydantic along from some version on; diffir's own use of it must wait
     code = (
@@ -264,6 +267,8 @@ def test_help_imports_nothing_heavy(verb):
     assert {name for name in loaded if name.startswith("diffir.")} <= {
         *("diffir._version", "diffir.errors", "diffir.cli", "diffir.cli.app"),
         *(f"diffir.cli.{verb}" for verb in VERBS),
+        *("diffir.cli.data", "diffir.cli.data.app"),
+        *(f"diffir.cli.data.{verb.replace('-', '_')}" for verb in DATA_VERBS),
     }
 
 

@@ -69,7 +69,7 @@ def test_every_kernel_keeps_the_mean() -> None:
 
 def test_a_constant_picture_stays_constant_up_to_its_borders() -> None:
     images = torch.full((20, 3, 24, 30), 0.3, dtype=torch.float64)
-    found = filter2d(images, stack_kernels(drawn(20)))
+    found = filter2d(images, stack_kernels(drawn(20), 21))
     torch.testing.assert_close(found, images)
 
 
@@ -78,7 +78,7 @@ def test_every_picture_is_filtered_by_its_own_kernel() -> None:
     kernels = drawn(4)
     pairs = zip(images, kernels, strict=True)
     singles = [filter2d(image[None], kernel[None]) for image, kernel in pairs]
-    torch.testing.assert_close(filter2d(images, stack_kernels(kernels)), torch.cat(singles))
+    torch.testing.assert_close(filter2d(images, stack_kernels(kernels, 21)), torch.cat(singles))
 
 
 def test_lines_shorter_than_the_margin_are_mirrored_again_and_again() -> None:

@@ -1,8 +1,8 @@
 """Masks: LaMa's numbers, bounds on the hole, and the same seed gives the same bits."""
 
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,8 +27,13 @@ from diffir.data.masks import (
 )
 from diffir.errors import DataError
 
+
+def replace(settings: Any, **changes: Any) -> Any:
+    return type(settings)(**(settings.model_dump() | changes))
+
+
 KINDS = [Strokes(), Boxes(), Blobs(), Borders(), Text(), Scratches()]
-TEST_SETS = [name for name, settings in MASKS.items() if settings.max_share < 1]
+TEST_SETS = [name for name in MASKS if name.endswith(("256", "512"))]
 
 
 def rng(*seed: int) -> np.random.Generator:
@@ -192,15 +197,15 @@ def test_text_and_scratches_are_thin() -> None:
 
 
 def test_a_mask_of_a_set_does_not_depend_on_how_many_there_are() -> None:
-    few, many = (mask_set(count, 64, 64, MASKS["everyday"], (3,)) for count in (2, 6))
-    other = mask_set(2, 64, 64, MASKS["everyday"], (4,))
+    few, many = ([*mask_set(count, 64, 64, MASKS["everyday"], (3,))] for count in (2, 6))
+    other = [*mask_set(2, 64, 64, MASKS["everyday"], (4,))]
     assert all(np.array_equal(a, b) for a, b in zip(few, many, strict=False))
     assert not any(np.array_equal(a, b) for a, b in zip(few, other, strict=True))
     assert not any(np.array_equal(a, b) for a, b in pairwise(many))
 
 
 def test_written_masks_are_white_where_the_hole_is(tmp_path: Path) -> None:
-    masks = mask_set(3, 40, 60, MASKS["training"], (0,))
+    masks = [*mask_set(3, 40, 60, MASKS["training"], (0,))]
     files = write_masks(masks, tmp_path / "masks")
     assert [file.name for file in files] == ["00000.png", "00001.png", "00002.png"]
     for file, mask in zip(files, masks, strict=True):

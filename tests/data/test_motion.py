@@ -1,33 +1,42 @@
 """Motion blur: paths, kernels, linear light, and what a picture may and may not depend on."""
 
-from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from diffir.data import Draws, motion
 from diffir.data.motion import (
     NOISELESS,
     PHONE,
     STRAIGHT,
-    MotionSettings,
+    MotionBlur,
     add_noise,
     average_frames,
     blur,
     brighten_highlights,
     camera_path,
     linear_to_srgb,
-    motion_blur,
     path_kernel,
     shake,
     srgb_to_linear,
     thinned,
 )
 
+
+def replace(settings: MotionBlur, **changes: Any) -> MotionBlur:
+    return MotionBlur(**(settings.model_dump() | changes))
+
+
+def motion_blur(gt: Tensor, settings: MotionBlur, seed: tuple[int, ...]) -> Tensor:
+    return motion.motion_blur(gt, settings, Draws(seed, tuple(range(len(gt)))))[0]
+
+
 STILL = replace(NOISELESS, length=(0, 0), turn=(0, 0))
-TURNING = replace(NOISELESS, turn_odds=1)
-SHIFTING = replace(NOISELESS, turn_odds=0)
+TURNING = replace(NOISELESS, turn_probability=1)
+SHIFTING = replace(NOISELESS, turn_probability=0)
 
 
 def rng(*seed: int) -> np.random.Generator:
@@ -47,7 +56,7 @@ def point(value: float = 1, side: int = 65) -> Tensor:
 
 @pytest.mark.parametrize("length", [0, 0.4, 7, 60])
 def test_a_path_has_the_length_and_turn_asked_for_and_its_mean_at_rest(length: float) -> None:
-    path = camera_path(length, 0.03, MotionSettings(), rng(1))
+    path = camera_path(length, 0.03, MotionBlur(), rng(1))
     steps = np.linalg.norm(np.diff(path[:, :2], axis=0), axis=1)
     assert steps.sum() == pytest.approx(length)
     assert np.ptp(path[:, 2]) == pytest.approx(0.03)
@@ -74,7 +83,7 @@ def test_a_jerk_is_a_corner_of_the_path() -> None:
 
 def test_kernels_sum_to_one_around_their_middle() -> None:
     for seed in range(10):
-        kernel = path_kernel(camera_path(20, 0, MotionSettings(), rng(seed)))
+        kernel = path_kernel(camera_path(20, 0, MotionBlur(), rng(seed)))
         side = len(kernel)
         assert kernel.shape == (side, side)
         assert side % 2 == 1
@@ -97,7 +106,7 @@ def test_a_kernels_extent_grows_with_the_length_of_the_path() -> None:
 
 
 def test_a_kernel_is_a_thin_line_and_no_spot() -> None:
-    kernel = path_kernel(camera_path(40, 0, MotionSettings(), rng(2)))
+    kernel = path_kernel(camera_path(40, 0, MotionBlur(), rng(2)))
     assert int((kernel > 0).sum()) < 5 * 40
 
 
@@ -107,7 +116,7 @@ def test_parts_of_pixels_are_shared_among_neighbours() -> None:
 
 
 def test_a_blurred_point_is_the_kernel() -> None:
-    kernel = path_kernel(camera_path(20, 0, MotionSettings(), rng(1)))
+    kernel = path_kernel(camera_path(20, 0, MotionBlur(), rng(1)))
     radius = len(kernel) // 2
     found = blur(point(), kernel)[0, 0]
     middle = slice(32 - radius, 33 + radius)
@@ -116,7 +125,7 @@ def test_a_blurred_point_is_the_kernel() -> None:
 
 
 def test_blur_equals_convolution() -> None:
-    kernel = path_kernel(camera_path(12, 0, MotionSettings(), rng(1)))
+    kernel = path_kernel(camera_path(12, 0, MotionBlur(), rng(1)))
     images, radius = pictures(), len(kernel) // 2
     wanted = torch.nn.functional.conv2d(
         images.flatten(0, 1)[:, None], kernel.flip(0, 1)[None, None]
@@ -126,7 +135,7 @@ def test_blur_equals_convolution() -> None:
 
 
 def test_shaking_without_turns_is_blur_with_the_paths_kernel() -> None:
-    path = camera_path(10, 0, MotionSettings(), rng(4))
+    path = camera_path(10, 0, MotionBlur(), rng(4))
     images = pictures()
     # 1e-4: grid_sample takes positions in float32 shares of the picture
     torch.testing.assert_close(
@@ -144,14 +153,14 @@ def test_a_quarter_turn_is_a_quarter_turn() -> None:
 def test_turning_blurs_the_corners_more_than_the_middle() -> None:
     image = torch.zeros(1, 3, 97, 97)
     image[..., 48, 48] = image[..., 8, 8] = 1
-    path = camera_path(0, 0.2, MotionSettings(), rng(0))
+    path = camera_path(0, 0.2, MotionBlur(), rng(0))
     shaken = shake(image, thinned(path, 97, 97))[0, 0]
     assert shaken[48, 48] > 0.95
     assert shaken[8, 8] < 0.5
 
 
 def test_thinned_paths_leave_no_gaps_and_keep_their_ends() -> None:
-    path = camera_path(20, 0.02, MotionSettings(), rng(0))
+    path = camera_path(20, 0.02, MotionBlur(), rng(0))
     thin = thinned(path, 256, 256)
     assert 40 <= len(thin) < len(path)
     assert np.array_equal(thin[[0, -1]], path[[0, -1]])
@@ -161,7 +170,7 @@ def test_thinned_paths_leave_no_gaps_and_keep_their_ends() -> None:
 @pytest.mark.parametrize("odds", [0, 1])
 def test_a_path_of_length_zero_leaves_the_picture_unchanged(odds: float) -> None:
     gt = pictures()
-    lq = motion_blur(gt, replace(STILL, turn_odds=odds), (1,))
+    lq = motion_blur(gt, replace(STILL, turn_probability=odds), (1,))
     torch.testing.assert_close(
         lq, gt, atol=1e-4, rtol=0
     )  # to light and back, and float32 positions
@@ -169,7 +178,7 @@ def test_a_path_of_length_zero_leaves_the_picture_unchanged(odds: float) -> None
 
 @pytest.mark.parametrize("settings", [TURNING, SHIFTING])
 @pytest.mark.parametrize("value", [0.0, 0.02, 0.5, 1.0])
-def test_a_constant_picture_stays_constant(settings: MotionSettings, value: float) -> None:
+def test_a_constant_picture_stays_constant(settings: MotionBlur, value: float) -> None:
     gt = torch.full((2, 3, 50, 30), value)
     torch.testing.assert_close(motion_blur(gt, settings, (1,)), gt, atol=1e-5, rtol=0)
 
@@ -215,13 +224,13 @@ def test_noise_has_the_variance_of_a_sensor() -> None:
 
 
 def test_jpeg_leaves_eight_bits() -> None:
-    lq = motion_blur(pictures(), replace(PHONE, jpeg_odds=1, jpeg_quality=(70, 70)), (1,))
+    lq = motion_blur(pictures(), replace(PHONE, jpeg_probability=1, jpeg_quality=(70, 70)), (1,))
     levels = lq * 255
     torch.testing.assert_close(levels, levels.round(), atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("settings", [MotionSettings(), PHONE, TURNING, SHIFTING])
-def test_the_same_seed_gives_the_same_bits_and_another_others(settings: MotionSettings) -> None:
+@pytest.mark.parametrize("settings", [MotionBlur(), PHONE, TURNING, SHIFTING])
+def test_the_same_seed_gives_the_same_bits_and_another_others(settings: MotionBlur) -> None:
     gt = pictures()
     first, again, other = (motion_blur(gt, settings, seed) for seed in ((1, 2), (1, 2), (1, 3)))
     assert torch.equal(first, again)
@@ -267,3 +276,22 @@ def test_frames_are_averaged_as_light() -> None:
     assert float(average_frames(frames, gamma=1)) == pytest.approx(0.5)
     with pytest.raises(ValueError, match="at least one"):
         average_frames(frames[:0])
+
+
+def test_pairs_have_lq_in_8_bits_and_no_border_that_light_could_not_cross() -> None:
+    settings = replace(SHIFTING, length=(9, 9))
+    gt = pictures(2, 50, 50)
+    batch = settings.batch(gt, 1, Draws((3,), (0, 1)))
+    assert settings.margin(1) == 5
+    assert torch.equal(batch.gt, gt[..., 5:-5, 5:-5])
+    wanted = (motion_blur(gt, settings, (3,))[..., 5:-5, 5:-5] * 255).round() / 255
+    assert torch.equal(batch.lq, wanted)
+
+
+def test_length_and_angle_are_told_of_each_picture() -> None:
+    settings = replace(STRAIGHT, length=(10, 30), turn=(0.01, 0.02))
+    facts = settings.batch(pictures(3, 60, 60), 1, Draws((3,), (0, 1, 2))).facts
+    assert len({fact["path_length"] for fact in facts}) == 3
+    assert all(10 <= float(fact["path_length"]) <= 30 for fact in facts)
+    assert all(0 <= float(fact["path_angle"]) < 180 for fact in facts)
+    assert all(fact["path_turn"] == 0 for fact in facts)

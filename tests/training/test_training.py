@@ -11,7 +11,7 @@ from PIL import Image
 from skimage import data
 from torch import Tensor, nn
 
-from diffir.data import PairCrops, bicubic_pair
+from diffir.data import Bicubic, Feed, Stream, data_sets, open_sets
 from diffir.errors import DataError, RecipeError, WeightsError
 from diffir.loading import load_checkpoint
 from diffir.model import DiffIRConfig, DiffIRS1, DiffIRS2
@@ -29,8 +29,14 @@ TOY = DiffIRConfig(
 )
 PHASE = Phase(steps=6, learning_rate=1e-3, warmup_steps=2, batch_size=2, lq_size=8)
 RECIPE = Recipe(stage1=PHASE, prior=PHASE, joint=PHASE)
-PAIRS = [bicubic_pair(np.ascontiguousarray(data.astronaut()[:96, 150:260]), 4)]
-CROPS = PairCrops(PAIRS, scale=4, lq_size=8)
+
+
+@pytest.fixture(scope="module")
+def feed(tmp_path_factory: pytest.TempPathFactory) -> Feed:
+    photo = tmp_path_factory.mktemp("data") / "photo.png"
+    Image.fromarray(data.astronaut()[:96, 150:260]).save(photo)
+    source = open_sets(data_sets([str(photo)]), scale=4)
+    return Feed(source=source, degradation=Bicubic(), scale=4)
 
 
 def run_in(folder: Path, **changes: object) -> Run:
@@ -73,12 +79,12 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
 
 @pytest.mark.parametrize("killed_at", [1, 5, 9, 15])
 def test_a_run_killed_and_resumed_ends_with_the_bits_of_an_unbroken_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_at: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_at: int, feed: Feed
 ) -> None:
     def both_stages(folder: Path) -> DiffIRS2:
         run = run_in(folder)
-        teacher = train_stage1(TOY, RECIPE, PAIRS, run)
-        return train_stage2(TOY, RECIPE, PAIRS, run, teacher)
+        teacher = train_stage1(TOY, RECIPE, feed, run)
+        return train_stage2(TOY, RECIPE, feed, run, teacher)
 
     unbroken = both_stages(tmp_path / "unbroken")
     with monkeypatch.context() as patch:
@@ -88,93 +94,96 @@ def test_a_run_killed_and_resumed_ends_with_the_bits_of_an_unbroken_one(
     assert equal(both_stages(tmp_path / "killed"), unbroken)
 
 
-def test_another_seed_gives_other_weights(tmp_path: Path) -> None:
-    first = train_stage1(TOY, RECIPE, PAIRS, run_in(tmp_path / "a"))
+def test_another_seed_gives_other_weights(tmp_path: Path, feed: Feed) -> None:
+    first = train_stage1(TOY, RECIPE, feed, run_in(tmp_path / "a"))
     other = RECIPE.model_copy(update={"seed": 1})
-    assert not equal(first, train_stage1(TOY, other, PAIRS, run_in(tmp_path / "b")))
+    assert not equal(first, train_stage1(TOY, other, feed, run_in(tmp_path / "b")))
 
 
-def test_each_phase_trains_its_own_parts(tmp_path: Path) -> None:
+def test_each_phase_trains_its_own_parts(tmp_path: Path, feed: Feed) -> None:
     torch.manual_seed(0)
     teacher, model = DiffIRS1(TOY), DiffIRS2(TOY)
     before = copy_of(teacher)
-    run_phase("stage1", 1, Stage1(teacher), PHASE, RECIPE, CROPS, run_in(tmp_path))
+    run_phase("stage1", 1, Stage1(teacher), PHASE, RECIPE, feed, run_in(tmp_path))
     assert changed(before, teacher) == {"cpen", "dirformer"}
 
     before, taught = copy_of(model), copy_of(teacher)
-    run_phase("prior", 2, PriorPhase(model, teacher), PHASE, RECIPE, CROPS, run_in(tmp_path))
+    run_phase("prior", 2, PriorPhase(model, teacher), PHASE, RECIPE, feed, run_in(tmp_path))
     assert changed(before, model) == {"cpen", "denoiser"}
 
     before = copy_of(model)
-    run_phase("joint", 3, JointPhase(model, teacher), PHASE, RECIPE, CROPS, run_in(tmp_path))
+    run_phase("joint", 3, JointPhase(model, teacher), PHASE, RECIPE, feed, run_in(tmp_path))
     assert changed(before, model) == {"cpen", "denoiser", "dirformer"}
     assert not changed(taught, teacher)
 
 
-def test_stage_2_begins_with_the_restorer_of_stage_1(tmp_path: Path) -> None:
+def test_stage_2_begins_with_the_restorer_of_stage_1(tmp_path: Path, feed: Feed) -> None:
     teacher = DiffIRS1(TOY)
     no_steps = PHASE.model_copy(update={"steps": 0})
     recipe = RECIPE.model_copy(update={"prior": no_steps, "joint": no_steps})
-    model = train_stage2(TOY, recipe, PAIRS, run_in(tmp_path), teacher)
+    model = train_stage2(TOY, recipe, feed, run_in(tmp_path), teacher)
     assert equal(model.dirformer, teacher.dirformer)
 
 
-def test_training_lowers_the_loss(tmp_path: Path) -> None:
+def test_training_lowers_the_loss(tmp_path: Path, feed: Feed) -> None:
     torch.manual_seed(0)
-    phase = PHASE.model_copy(update={"steps": 40, "learning_rate": 3e-3})
-    run_phase("stage1", 1, Stage1(DiffIRS1(TOY)), phase, RECIPE, CROPS, run_in(tmp_path))
+    phase = PHASE.model_copy(update={"steps": 160, "learning_rate": 3e-3})
+    run_phase("stage1", 1, Stage1(DiffIRS1(TOY)), phase, RECIPE, feed, run_in(tmp_path))
     lines = (tmp_path / "log.jsonl").read_text().splitlines()
     losses = [json.loads(line)["pixel_l1"] for line in lines]
-    assert len(losses) == 40
+    assert len(losses) == 160
     assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:5])
 
 
-def test_the_prior_phase_brings_the_guess_towards_the_teachers_ipr(tmp_path: Path) -> None:
+def test_the_prior_phase_brings_the_guess_towards_the_teachers_ipr(
+    tmp_path: Path, feed: Feed
+) -> None:
     torch.manual_seed(0)
     teacher, model = DiffIRS1(TOY), DiffIRS2(TOY)
     phase = PHASE.model_copy(update={"steps": 60})
-    run_phase("prior", 2, PriorPhase(model, teacher), phase, RECIPE, CROPS, run_in(tmp_path))
+    run_phase("prior", 2, PriorPhase(model, teacher), phase, RECIPE, feed, run_in(tmp_path))
     lines = (tmp_path / "log.jsonl").read_text().splitlines()
     losses = [json.loads(line)["ipr_l1"] for line in lines]
     assert np.mean(losses[-10:]) < 0.5 * np.mean(losses[:5])
 
 
-def test_inserted_variance_and_bfloat16_train_too(tmp_path: Path) -> None:
+def test_inserted_variance_and_bfloat16_train_too(tmp_path: Path, feed: Feed) -> None:
     config = replace(TOY, insert_variance=True)
     recipe = RECIPE.model_copy(update={"precision": "bfloat16"})
-    teacher = train_stage1(config, recipe, PAIRS, run_in(tmp_path))
-    model = train_stage2(config, recipe, PAIRS, run_in(tmp_path), teacher)
+    teacher = train_stage1(config, recipe, feed, run_in(tmp_path))
+    model = train_stage2(config, recipe, feed, run_in(tmp_path), teacher)
     assert all(p.dtype == torch.float32 and p.isfinite().all() for p in model.parameters())
 
 
 @pytest.mark.parametrize(("clip", "at_most"), [(None, None), (1e-3, 1e-3)])
 def test_the_gradient_is_clipped_where_the_recipe_asks_for_it(
-    clip: float | None, at_most: float | None
+    clip: float | None, at_most: float | None, feed: Feed
 ) -> None:
     torch.manual_seed(0)
     stage = Stage1(DiffIRS1(TOY))
     optimizer = torch.optim.Adam(stage.trainable())
     recipe = RECIPE.model_copy(update={"gradient_clip": clip})
-    loop.train_step(stage, optimizer, 1e-3, CROPS.batch(2, (0,)), recipe, (0, 1, 0))
+    (batch,) = Stream(feed, PHASE.sizes, (0, 1)).batches(0, 1)
+    loop.train_step(stage, optimizer, 1e-3, batch, recipe, (0, 1, 0))
     squares = [p.grad.square().sum() for p in stage.trainable() if p.grad is not None]
     norm = float(torch.stack(squares).sum().sqrt())
     assert (norm > 0.01) if at_most is None else (norm <= 1.001 * at_most)
 
 
-def test_a_loss_that_is_not_finite_stops_and_names_the_step(tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite_stops_and_names_the_step(tmp_path: Path, feed: Feed) -> None:
     model = DiffIRS1(TOY)
     phase = PHASE.model_copy(update={"learning_rate": 1e30, "warmup_steps": 0})
     with pytest.raises(RecipeError, match=r"not finite at step \d"):
-        run_phase("stage1", 1, Stage1(model), phase, RECIPE, CROPS, run_in(tmp_path))
+        run_phase("stage1", 1, Stage1(model), phase, RECIPE, feed, run_in(tmp_path))
 
 
-def test_a_broken_state_is_a_sentence(tmp_path: Path) -> None:
+def test_a_broken_state_is_a_sentence(tmp_path: Path, feed: Feed) -> None:
     (tmp_path / "stage1.state.pt").write_bytes(b"PK\x03\x04 cut short")
     with pytest.raises(WeightsError, match="is not a training state"):
-        train_stage1(TOY, RECIPE, PAIRS, run_in(tmp_path))
+        train_stage1(TOY, RECIPE, feed, run_in(tmp_path))
 
 
-def test_validation_is_handed_in_and_logged(tmp_path: Path) -> None:
+def test_validation_is_handed_in_and_logged(tmp_path: Path, feed: Feed) -> None:
     seen = []
 
     def validate(model: nn.Module) -> dict[str, float]:
@@ -182,7 +191,7 @@ def test_validation_is_handed_in_and_logged(tmp_path: Path) -> None:
         return {"set5": 30.0}
 
     run = run_in(tmp_path, validate=validate, validate_every=3)
-    train_stage1(TOY, RECIPE, PAIRS, run)
+    train_stage1(TOY, RECIPE, feed, run)
     assert len(seen) == 2
     assert (tmp_path / "log.jsonl").read_text().count('"set5": 30.0') == 2
 
@@ -216,7 +225,7 @@ def test_a_preset_trains_from_a_folder_to_files_that_load(tmp_path: Path, photos
         name="toy", summary="", task=SuperResolution(), config=TOY, recipe=RECIPE
     )  # fmt: skip
     cpu = torch.device("cpu")
-    weights = train_preset(preset, [photos], tmp_path / "run", device=cpu)
+    weights = train_preset(preset, [str(photos)], tmp_path / "run", device=cpu)
     checkpoint = load_checkpoint(weights)
     assert isinstance(checkpoint.model, DiffIRS2)
     assert (checkpoint.preset, checkpoint.task) == ("toy", "sr")
@@ -225,12 +234,12 @@ def test_a_preset_trains_from_a_folder_to_files_that_load(tmp_path: Path, photos
     stage1 = load_checkpoint(weights.with_name("toy-stage1.safetensors"))
     assert isinstance(stage1.model, DiffIRS1)
 
-    train_preset(preset, [photos], tmp_path / "run", device=cpu)
+    train_preset(preset, [str(photos)], tmp_path / "run", device=cpu)
     assert equal(load_checkpoint(weights).model, checkpoint.model)
 
     other = replace(preset, recipe=RECIPE.model_copy(update={"seed": 3}))
     with pytest.raises(RecipeError, match="holds a run of another recipe"):
-        train_preset(other, [photos], tmp_path / "run", device=cpu)
+        train_preset(other, [str(photos)], tmp_path / "run", device=cpu)
 
 
 def test_training_refuses_what_it_cannot_learn_from(tmp_path: Path, photos: Path) -> None:
@@ -240,8 +249,11 @@ def test_training_refuses_what_it_cannot_learn_from(tmp_path: Path, photos: Path
         recipe=RECIPE.model_copy(update={"stage1": large}),
     )  # fmt: skip
     with pytest.raises(DataError, match="as large as the crop of 256 pixels"):
-        train_preset(preset, [photos], tmp_path / "run", device=torch.device("cpu"))
+        train_preset(preset, [str(photos)], tmp_path / "run", device=torch.device("cpu"))
     with pytest.raises(RecipeError, match="has no recipe"):
         train_preset(
-            replace(preset, recipe=None), [photos], tmp_path / "run", device=torch.device("cpu")
+            replace(preset, recipe=None),
+            [str(photos)],
+            tmp_path / "run",
+            device=torch.device("cpu"),
         )

@@ -86,7 +86,7 @@ def common(
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps")]
 
-from . import convert, info, models, restore, train  # noqa: E402, F401  (each registers its verb)
+from . import convert, degrade, info, models, restore, train  # noqa: E402, F401  (each registers its verb)
 from .data import data  # noqa: E402
 
 app.add_typer(data, name="data")

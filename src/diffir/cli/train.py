@@ -1,8 +1,9 @@
 """diffir train: from folders of photos to a weights file."""
 
 import logging
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -14,10 +15,21 @@ from .app import Device, app, explained, fail, say
 def train(
     name: Annotated[str, typer.Argument(metavar="PRESET", help="A network with a recipe")],
     data: Annotated[
-        list[Path], typer.Option(help="Folder of photos, searched recursively; may be repeated")
+        list[str],
+        typer.Option(
+            help="A folder of photos (searched recursively) or shards, a folder with `gt` and "
+            "`lq`, a .txt list, a .yaml of sets, or `dead-leaves`; may be repeated"
+        ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the run")],
     device: Device = "auto",
+    workers: Annotated[
+        int | None,
+        typer.Option(min=0, help="Processes that make batches; on a GPU one a core, at most 8"),
+    ] = None,
+    on_bad: Annotated[
+        Literal["skip", "stop"], typer.Option(help="What a picture that can't be learnt from does")
+    ] = "skip",
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads; all if not given")
     ] = None,
@@ -26,16 +38,17 @@ def train(
     import torch
 
     from diffir.inference.devices import pick_device
-    from diffir.presets import PRESETS
+    from diffir.presets import preset_with_recipe
     from diffir.training.build import train_preset
 
-    trainable = [preset.name for preset in PRESETS.values() if preset.recipe]
-    if name not in trainable:
-        raise fail(f"{name!r} has no recipe; take one of {', '.join(trainable)}")
+    preset, _ = preset_with_recipe(name)
     if output.exists() and not output.is_dir():
         raise fail(f"{output} is a file; name a folder for the run")
     if threads:
         torch.set_num_threads(threads)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    weights = train_preset(PRESETS[name], data, output, device=pick_device(device))
+    chosen = pick_device(device)
+    if workers is None:  # on a CPU they would take from the training what they give
+        workers = 0 if chosen.type == "cpu" else min(os.cpu_count() or 1, 8)
+    weights = train_preset(preset, data, output, device=chosen, workers=workers, on_bad=on_bad)
     say(f"trained weights: {weights}")

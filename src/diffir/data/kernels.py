@@ -4,17 +4,19 @@ B batch, C channels, H × W positions, K side of a kernel (odd).
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, TypeVar
+from collections.abc import Sequence
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator
 from torch import Tensor
 
-Name = TypeVar("Name", bound=str)
+from .draws import note
+from .settings import NotNegative, Probability, Span, Values, draw_by_odds, drawable
+
 KernelKind = Literal[
     "gaussian_iso",
     "gaussian_aniso",
@@ -25,26 +27,6 @@ KernelKind = Literal[
 ]
 
 
-def ordered(span: tuple[float, float]) -> tuple[float, float]:
-    """A range, refused when its ends are swapped."""
-    if span[0] > span[1]:
-        raise ValueError(f"range {span} found; the smaller number comes first")
-    return span
-
-
-def drawable(odds: dict[Any, float]) -> dict[Any, float]:
-    """Odds, refused when nothing can be drawn by them."""
-    if not sum(odds.values()) > 0:
-        raise ValueError(f"odds {odds} found; at least one above 0 is wanted")
-    return odds
-
-
-def draw_by_odds(odds: Mapping[Name, float], draw: np.random.Generator) -> Name:
-    """One of the names, as often as its odds among all say."""
-    ends = np.cumsum(list(odds.values()))
-    return list(odds)[int(np.searchsorted(ends, draw.random() * ends[-1], side="right"))]
-
-
 def odd(sizes: tuple[int, int]) -> tuple[int, int]:
     """Smallest and largest side of kernels, refused unless odd and in order."""
     if not 0 < sizes[0] <= sizes[1] or sizes[0] % 2 == 0 or sizes[1] % 2 == 0:
@@ -52,17 +34,8 @@ def odd(sizes: tuple[int, int]) -> tuple[int, int]:
     return sizes
 
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Span = Annotated[tuple[Positive, Positive], AfterValidator(ordered)]
-"""A smallest and a largest value; draws between them are uniform."""
-Probability = Annotated[float, Field(ge=0, le=1)]
-
-
-class KernelSettings(BaseModel):
+class KernelSettings(Values):
     """What blurs are drawn. The defaults are Real-ESRGAN's first round."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     sizes: Annotated[tuple[int, int], AfterValidator(odd)] = (7, 21)
     """Smallest and largest side; the odd numbers between them are equally likely."""
@@ -130,12 +103,14 @@ def draw_kernel(settings: KernelSettings, draw: np.random.Generator) -> Tensor:
     """A random blur (K, K) float64."""
     size = draw_size(settings, draw)
     if draw.random() < settings.sinc_probability:
+        note(draw, blur="sinc", blur_sigma=0.0)
         # Small kernels cannot hold the slow rings of a low cutoff.
         return draw_sinc(size, math.pi / (3 if size < 13 else 5), draw)
     kind = draw_by_odds(settings.odds, draw)
     first, second = (float(sigma) for sigma in draw.uniform(*settings.sigma, size=2))
     angle = draw.uniform(-math.pi, math.pi)
     sigmas = (first, first) if kind.endswith("_iso") else (first, second)
+    note(draw, blur=kind, blur_sigma=math.sqrt(sigmas[0] * sigmas[1]))
     if kind.startswith("plateau"):
         return plateau_kernel(size, sigmas, angle, draw.uniform(*settings.plateau_beta))
     if kind.startswith("generalized"):
@@ -143,10 +118,13 @@ def draw_kernel(settings: KernelSettings, draw: np.random.Generator) -> Tensor:
     return gaussian_kernel(size, sigmas, angle)
 
 
-def stack_kernels(kernels: Sequence[Tensor]) -> Tensor:
-    """Kernels of any odd sizes as (B, K, K), zeros around the smaller ones."""
-    largest = max(len(kernel) for kernel in kernels)
-    return torch.stack([F.pad(kernel, [(largest - len(kernel)) // 2] * 4) for kernel in kernels])
+def stack_kernels(kernels: Sequence[Tensor], size: int) -> Tensor:
+    """Kernels of odd sides up to `size` as (B, size, size), zeros around the smaller ones.
+
+    One size whatever was drawn: convolution adds up in another order for another size of kernel,
+    and a picture must not depend on the others in its batch by a bit.
+    """
+    return torch.stack([F.pad(kernel, [(size - len(kernel)) // 2] * 4) for kernel in kernels])
 
 
 def mirrored(length: int, margin: int, device: torch.device) -> Tensor:

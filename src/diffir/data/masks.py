@@ -1,41 +1,42 @@
 """Masks to train and test inpainting with: LaMa's strokes and boxes, and holes as people make them.
 
 A mask is (H, W) uint8, 1 = hole, 0 = known. A kind of hole is numbers and a function `mask`; what
-is drawn from several kinds by chance is a `MaskSettings`, a table of which is `MASKS`.
+is drawn from several kinds by chance is a `MaskSettings`, a table of which is `MASKS`. `Holes` is
+the degradation that makes training pairs of them.
 """
 
 import io
 import string
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+from pydantic import BeforeValidator, Field
+from torch import Tensor
 
 from diffir.errors import DataError
 from diffir.files import write_whole
+from diffir.tasks import Inpainting
+
+from .batch import Batch
+from .draws import Draws, generator, note
+from .settings import CountSpan, NotNegative, NotNegativeSpan, Probability, Values, named
 
 Mask = NDArray[np.uint8]
 """(H, W), 1 = hole."""
 Points = NDArray[np.float64]
 """(N, 2), x and y in pixels."""
-Range = tuple[int, int]
-"""Lowest and highest value, both possible."""
 
 MOST_TRIES = 200  # before settings are taken to be impossible; the widest published need 6 or so
+STREAM = "masks"
 
 
-class Kind(Protocol):
-    """One kind of hole."""
-
-    def mask(self, height: int, width: int, draw: np.random.Generator) -> Mask:
-        """One mask (height, width)."""
-
-
-def between(bounds: Range, draw: np.random.Generator) -> int:
+def between(bounds: tuple[int, int], draw: np.random.Generator) -> int:
     """A whole number of the range, all equally likely."""
     return int(draw.integers(bounds[0], bounds[1] + 1))
 
@@ -55,17 +56,17 @@ def paint_line(canvas: ImageDraw.ImageDraw, points: Points, width: float) -> Non
         canvas.ellipse((x - radius, y - radius, x + radius, y + radius), fill=1)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Strokes:
+class Strokes(Values):
     """LaMa's irregular strokes: bent lines of a thick brush."""
 
-    count: Range = (1, 5)
-    max_width: int = 100
-    max_length: int = 200
+    kind: Literal["strokes"] = "strokes"
+    count: CountSpan = (1, 5)
+    max_width: int = Field(default=100, ge=1)
+    max_length: int = Field(default=200, ge=1)
     """Of a segment; drawn lengths are 10 + U(max), widths 5 + U(max)."""
-    segments: Range = (1, 5)
+    segments: CountSpan = (1, 5)
 
-    def points(self, mirrored: bool, bounds: Range, draw: np.random.Generator) -> Points:
+    def points(self, mirrored: bool, bounds: tuple[int, int], draw: np.random.Generator) -> Points:
         """The corners of one stroke inside a picture of `bounds` (width, height)."""
         corners = [draw.integers(bounds).astype(np.float64)]
         for _ in range(between(self.segments, draw)):
@@ -86,13 +87,13 @@ class Strokes:
         return drawn(height, width, paint)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Boxes:
+class Boxes(Values):
     """LaMa's boxes; a side that the picture has no room for is drawn from what it has."""
 
-    count: Range = (1, 4)
-    size: Range = (30, 150)
-    margin: int = 10
+    kind: Literal["boxes"] = "boxes"
+    count: CountSpan = (1, 4)
+    size: CountSpan = (30, 150)
+    margin: int = Field(default=10, ge=0)
     """Pixels at the picture's border that stay known."""
 
     def span(self, side: int, draw: np.random.Generator) -> slice:
@@ -110,14 +111,14 @@ class Boxes:
         return mask
 
 
-@dataclass(frozen=True, kw_only=True)
-class Blobs:
+class Blobs(Values):
     """Round things with a wavy outline, as a segmentation network cuts people and objects out."""
 
-    count: Range = (1, 3)
-    radius: tuple[float, float] = (0.06, 0.25)
+    kind: Literal["blobs"] = "blobs"
+    count: CountSpan = (1, 3)
+    radius: NotNegativeSpan = (0.06, 0.25)
     """In shares of the picture's shorter side."""
-    waves: int = 6
+    waves: int = Field(default=6, ge=0)
 
     def outline(self, height: int, width: int, draw: np.random.Generator) -> Points:
         """One closed curve: a stretched and turned circle, its radius a sum of waves."""
@@ -143,12 +144,12 @@ class Blobs:
         return drawn(height, width, paint)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Borders:
+class Borders(Values):
     """Outpainting: strips along one to four sides are to be invented."""
 
-    count: Range = (1, 4)
-    share: tuple[float, float] = (0.05, 0.25)
+    kind: Literal["borders"] = "borders"
+    count: CountSpan = (1, 4)
+    share: NotNegativeSpan = (0.05, 0.25)
     """Width of a strip, of the picture's side."""
 
     def mask(self, height: int, width: int, draw: np.random.Generator) -> Mask:
@@ -160,14 +161,14 @@ class Borders:
         return mask
 
 
-@dataclass(frozen=True, kw_only=True)
-class Text:
+class Text(Values):
     """Words over the picture, as captions, dates and watermarks are, in Pillow's own font."""
 
-    count: Range = (1, 6)
-    size: tuple[float, float] = (0.04, 0.16)
+    kind: Literal["text"] = "text"
+    count: CountSpan = (1, 6)
+    size: NotNegativeSpan = (0.04, 0.16)
     """Of the letters, in shares of the picture's shorter side."""
-    max_turn: float = 30.0
+    max_turn: NotNegative = 30
     """Degrees."""
 
     def line(self, height: int, width: int, draw: np.random.Generator) -> Mask:
@@ -190,13 +191,13 @@ class Text:
         return np.maximum.reduce(lines)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Scratches:
+class Scratches(Values):
     """Long thin lines that wander a little, as on old prints and films."""
 
-    count: Range = (1, 12)
-    width: Range = (1, 4)
-    wander: float = 0.04
+    kind: Literal["scratches"] = "scratches"
+    count: CountSpan = (1, 12)
+    width: CountSpan = (1, 4)
+    wander: NotNegative = 0.04
     """How far the direction turns at each of the steps, in radians."""
 
     def points(self, height: int, width: int, draw: np.random.Generator) -> Points:
@@ -218,40 +219,48 @@ class Scratches:
         return drawn(height, width, paint)
 
 
-@dataclass(frozen=True, kw_only=True)
-class MaskSettings:
+Kind: TypeAlias = Strokes | Boxes | Blobs | Borders | Text | Scratches
+Odds = Annotated[float, Field(gt=0)]
+
+
+class MaskSettings(Values):
     """Which kinds of holes are drawn, one kind a mask."""
 
-    kinds: tuple[tuple[Kind, float], ...]
+    kinds: tuple[tuple[Annotated[Kind, Field(discriminator="kind")], Odds], ...] = Field(
+        min_length=1
+    )
     """Each with its odds against the others."""
-    max_share: float = 1.0
+    max_share: Probability = 1
     """Masks with more hole than this are drawn anew."""
 
 
 TRAINING = MaskSettings(kinds=((Strokes(), 1), (Boxes(), 1)))
 
 WIDE_256 = MaskSettings(kinds=((Strokes(), 1), (Boxes(count=(1, 3)), 0.3)), max_share=0.5)
-MEDIUM_256 = replace(
-    WIDE_256,
+MEDIUM_256 = MaskSettings(
     kinds=(
         (Strokes(count=(4, 5), max_width=50, max_length=100), 1),
         (Boxes(count=(1, 5), size=(10, 50), margin=0), 0.3),
     ),
+    max_share=0.5,
 )
-NARROW_256 = replace(WIDE_256, kinds=((Strokes(count=(4, 50), max_width=10, max_length=40), 1),))
-
-WIDE_512 = replace(
-    WIDE_256,
+NARROW_256 = MaskSettings(
+    kinds=((Strokes(count=(4, 50), max_width=10, max_length=40), 1),), max_share=0.5
+)
+WIDE_512 = MaskSettings(
     kinds=((Strokes(max_width=250, max_length=450), 1), (Boxes(size=(30, 300)), 0.3)),
+    max_share=0.5,
 )
-MEDIUM_512 = replace(
-    WIDE_256,
-    kinds=((Strokes(count=(4, 10)), 1), (Boxes(count=(1, 5), margin=0), 0.3)),
+MEDIUM_512 = MaskSettings(
+    kinds=((Strokes(count=(4, 10)), 1), (Boxes(count=(1, 5), margin=0), 0.3)), max_share=0.5
 )
-NARROW_512 = replace(WIDE_256, kinds=((Strokes(count=(4, 70), max_width=20, max_length=100), 1),))
+NARROW_512 = MaskSettings(
+    kinds=((Strokes(count=(4, 70), max_width=20, max_length=100), 1),), max_share=0.5
+)
 
 EVERYDAY = MaskSettings(
-    kinds=(*TRAINING.kinds, *((kind(), 1) for kind in (Blobs, Borders, Text, Scratches)))
+    kinds=(*TRAINING.kinds, *((kind, 1) for kind in (Blobs(), Borders(), Text(), Scratches()))),
+    max_share=0.5,
 )
 """Not LaMa's: the holes that people have, beside those of the paper."""
 
@@ -278,6 +287,7 @@ def random_mask(height: int, width: int, settings: MaskSettings, draw: np.random
         kind, _ = settings.kinds[draw.choice(len(odds), p=odds / odds.sum())]
         mask = kind.mask(height, width, draw)
         if 0 < mask.mean() <= settings.max_share:
+            note(draw, hole=kind.kind, hole_share=float(mask.mean()))
             return mask
     raise DataError(
         f"none of {MOST_TRIES} masks of {height} × {width} pixels had at most "
@@ -286,13 +296,33 @@ def random_mask(height: int, width: int, settings: MaskSettings, draw: np.random
 
 
 def mask_set(
-    count: int, height: int, width: int, settings: MaskSettings, seed: Sequence[int]
-) -> list[Mask]:
-    """The test set of `seed`, always the same; mask i draws from (*seed, i)."""
-    return [
-        random_mask(height, width, settings, np.random.default_rng([*seed, index]))
-        for index in range(count)
-    ]
+    count: int, height: int, width: int, settings: MaskSettings, seed: tuple[int, ...]
+) -> Iterator[Mask]:
+    """The test set of `seed`, always the same; mask i is the same in a set of any size."""
+    for index in range(count):
+        yield random_mask(height, width, settings, generator(seed, STREAM, index))
+
+
+class Holes(Values):
+    """Pictures with holes: what inpainting learns from."""
+
+    on_device: ClassVar = False  # masks are drawn on the CPU
+
+    kind: Literal["holes"] = "holes"
+    masks: Annotated[MaskSettings, BeforeValidator(named(MASKS))] = TRAINING
+    """Settings, or their name."""
+
+    def margin(self, scale: int) -> int:
+        """No pixel beside the crop matters."""
+        return 0
+
+    def batch(self, gt: Tensor, scale: int, draws: Draws) -> Batch:
+        """GT (B, 3, H, W), each picture with a mask of its own."""
+        own = draws.own(STREAM)
+        masks = [random_mask(gt.shape[2], gt.shape[3], self.masks, draw) for draw in own]
+        mask = torch.from_numpy(np.stack(masks)[:, None]).to(gt)
+        lq = Inpainting().network_input(gt, mask)
+        return Batch(lq=lq, gt=gt, mask=mask, facts=tuple(draw.facts for draw in own))
 
 
 def write_masks(masks: Iterable[Mask], folder: Path) -> list[Path]:

@@ -5,61 +5,75 @@ All light is added up as light is, linearly. B batch, H × W positions, values i
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from io import BytesIO
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic import AfterValidator, Field
 from torch import Tensor
 
-from .pairs import to_pixels, to_tensor
+from .batch import Batch, cut
+from .draws import Draws, Facts, note
+from .pixels import round_to_8_bit, to_pixels, to_tensor
+from .settings import CountSpan, NotNegative, NotNegativeSpan, Probability, Values, ordered
 
 CameraPath = NDArray[np.float64]
 """(S, 3): x, y, turn."""
-Range = tuple[float, float]
-"""What is drawn lies evenly in it."""
+Quality = Annotated[int, Field(ge=1, le=100)]
 
 PATH_SAMPLES = 512
 HIGHLIGHT = 0.97  # light from here on is taken to be clipped
-# Keeps these draws apart from those that cut the crops by the same seed.
-STREAM = int.from_bytes(b"move", "big")
+STREAM = "motion"
 
 
-@dataclass(frozen=True, kw_only=True)
-class MotionSettings:
-    """How the camera moves, and how it records."""
+class MotionBlur(Values):
+    """How the camera moves, and how it records. What is drawn lies evenly in its range."""
 
-    length: Range = (0, 40)
+    on_device: ClassVar = True
+
+    kind: Literal["motion"] = "motion"
+    length: NotNegativeSpan = (0, 40)
     """Pixels that the camera travels during the exposure."""
-    turn: Range = (0, 0.02)
+    turn: NotNegativeSpan = (0, 0.02)
     """Radians between the outermost turns, where the camera turns at all."""
-    turn_odds: float = 0.5
-    """How often blur varies over the picture, 0 to 1."""
-    inertia: Range = (0.2, 1)
+    turn_probability: Probability = 0.5
+    """How often blur varies over the picture."""
+    inertia: Annotated[tuple[Probability, Probability], AfterValidator(ordered)] = (0.2, 1)
     """Share of its speed that the camera keeps to the end of the exposure."""
-    tremor: Range = (0, 2)
+    tremor: NotNegativeSpan = (0, 2)
     """Random change of speed during the exposure, in units of the first speed."""
-    jerks: tuple[int, int] = (0, 2)
-    jerk: float = 1.5
+    jerks: CountSpan = (0, 2)
+    jerk: NotNegative = 1.5
     """Change of speed at once, in units of the first speed."""
-    highlight_gain: Range = (1, 3)
+    highlight_gain: NotNegativeSpan = (1, 3)
     """How much brighter than white the clipped parts of GT were; blur clips them again."""
-    shot_noise: Range = (0, 5e-4)
+    shot_noise: NotNegativeSpan = (0, 5e-4)
     """Variance of the noise at white, where it grows with the light."""
-    read_noise: Range = (0, 1e-3)
+    read_noise: NotNegativeSpan = (0, 1e-3)
     """Standard deviation of the noise in black."""
-    jpeg_odds: float = 0.0
-    jpeg_quality: tuple[int, int] = (70, 95)
+    jpeg_probability: Probability = 0
+    jpeg_quality: Annotated[tuple[Quality, Quality], AfterValidator(ordered)] = (70, 95)
+
+    def margin(self, scale: int) -> int:
+        """GT pixels from which light may travel into the crop."""
+        return math.ceil(self.length[1] / 2)
+
+    def batch(self, gt: Tensor, scale: int, draws: Draws) -> Batch:
+        """Pairs of GT (B, 3, H + 2 · margin, W + 2 · margin)."""
+        lq, facts = motion_blur(gt, self, draws)
+        margin = self.margin(scale)
+        return Batch(lq=round_to_8_bit(cut(lq, margin)), gt=cut(gt, margin), facts=facts)
 
 
-PHONE = MotionSettings(jpeg_odds=0.7)
-NOISELESS = MotionSettings(highlight_gain=(1, 1), shot_noise=(0, 0), read_noise=(0, 0))
+SHAKE = MotionBlur()
+PHONE = MotionBlur(jpeg_probability=0.7)
+NOISELESS = MotionBlur(highlight_gain=(1, 1), shot_noise=(0, 0), read_noise=(0, 0))
 """Blur alone, nothing clipped."""
-STRAIGHT = replace(NOISELESS, turn_odds=0, tremor=(0, 0), jerks=(0, 0))
+STRAIGHT = NOISELESS.model_copy(update={"turn_probability": 0, "tremor": (0, 0), "jerks": (0, 0)})
 """Blur along straight lines."""
 
 
@@ -75,7 +89,7 @@ def linear_to_srgb(light: Tensor) -> Tensor:
 
 
 def camera_path(
-    length: float, turn: float, settings: MotionSettings, draw: np.random.Generator
+    length: float, turn: float, settings: MotionBlur, draw: np.random.Generator
 ) -> CameraPath:
     """A path of the given length and turn, its mean at 0.
 
@@ -183,38 +197,43 @@ def through_jpeg(image: Tensor, quality: int) -> Tensor:
     return to_tensor(np.array(Image.open(data))).to(image)
 
 
-def record(image: Tensor, settings: MotionSettings, draw: np.random.Generator) -> Tensor:
+def record(image: Tensor, settings: MotionBlur, draw: np.random.Generator) -> Tensor:
     """One blurred photo (1, 3, H, W) of a sharp one."""
-    turns = draw.random() < settings.turn_odds
+    turns = draw.random() < settings.turn_probability
     length, turn = draw.uniform(*settings.length), draw.uniform(*settings.turn)
     path = camera_path(length, turn, settings, draw)
+    reach = path[-1, :2] - path[0, :2]
+    angle = math.degrees(math.atan2(reach[1], reach[0])) % 180
+    note(draw, path_length=length, path_angle=angle, path_turn=turn if turns else 0.0)
     light = brighten_highlights(srgb_to_linear(image), draw.uniform(*settings.highlight_gain))
     if turns:
         light = shake(light, thinned(path, *image.shape[-2:]))
     else:
         light = blur(light, path_kernel(path))
     shot, read = draw.uniform(*settings.shot_noise), draw.uniform(*settings.read_noise)
+    note(draw, shot_noise=shot, read_noise=read)
     generator = torch.Generator().manual_seed(int(draw.integers(2**63)))
     light = add_noise(light.clamp(0, 1), shot, read, generator)
     lq = linear_to_srgb(light.clamp(0, 1))
-    if draw.random() < settings.jpeg_odds:
-        lq = through_jpeg(lq, int(draw.integers(*settings.jpeg_quality, endpoint=True)))
+    if draw.random() < settings.jpeg_probability:
+        quality = int(draw.integers(*settings.jpeg_quality, endpoint=True))
+        note(draw, jpeg_quality=quality)
+        lq = through_jpeg(lq, quality)
     return lq
 
 
-def motion_blur(gt: Tensor, settings: MotionSettings, seed: Sequence[int]) -> Tensor:
-    """LQ of GT, both (B, 3, H, W) in [0, 1]; each picture draws from `seed` and its index alone.
+@torch.no_grad()
+def motion_blur(gt: Tensor, settings: MotionBlur, draws: Draws) -> tuple[Tensor, tuple[Facts, ...]]:
+    """LQ of GT, both (B, 3, H, W) in [0, 1], and what was drawn for each.
 
     Raises:
         ValueError: when GT is not a batch of colour pictures.
     """
     if gt.ndim != 4 or gt.shape[1] != 3:
         raise ValueError(f"pictures of shape {tuple(gt.shape)} found; (B, 3, H, W) is wanted")
-    draws = (
-        np.random.default_rng(np.random.SeedSequence(list(seed), spawn_key=(STREAM, index)))
-        for index in range(len(gt))
-    )
-    return torch.cat([record(gt[i : i + 1], settings, draw) for i, draw in enumerate(draws)])
+    own = draws.own(STREAM)
+    lq = torch.cat([record(gt[i : i + 1], settings, draw) for i, draw in enumerate(own)])
+    return lq, tuple(draw.facts for draw in own)
 
 
 def average_frames(frames: Tensor, gamma: float = 2.2) -> Tensor:

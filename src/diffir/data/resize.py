@@ -5,6 +5,7 @@ pixel centres at half integers, and mirrored borders.
 """
 
 import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -20,6 +21,7 @@ def cubic(x: Tensor) -> Tensor:
     return torch.where(x <= 1, near, torch.where(x <= 2, far, 0.0))
 
 
+@lru_cache(maxsize=64)
 def contributions(length: int, out_length: int, scale: float) -> tuple[Tensor, Tensor]:
     """Which source pixels make each output pixel, and how much of each.
 

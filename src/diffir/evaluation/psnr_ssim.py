@@ -12,11 +12,6 @@ def to_y(rgb: Tensor) -> Tensor:
     return 16 + (rgb * weights[:, None, None]).sum(dim=1, keepdim=True)
 
 
-def round_to_8_bit(image: Tensor) -> Tensor:
-    """Clamp to [0, 1] and round to what an 8-bit file would hold, still in [0, 1]."""
-    return (image.clamp(0, 1) * 255).round() / 255
-
-
 def psnr(restored: Tensor, gt: Tensor, *, border: int = 0, y_channel: bool = False) -> Tensor:
     """Peak signal-to-noise ratio in dB of each picture, (B,), computed in float64.
 

@@ -1,7 +1,8 @@
 """Pictures as people know them: colour, alpha, bit depth, ICC profile and EXIF in one value."""
 
+from .header import Header, header
 from .picture import Picture
-from .read import MAX_PIXELS, read
+from .read import MAX_PIXELS, decode, read
 from .write import SUFFIXES, write
 
-__all__ = ["MAX_PIXELS", "SUFFIXES", "Picture", "read", "write"]
+__all__ = ["MAX_PIXELS", "SUFFIXES", "Header", "Picture", "decode", "header", "read", "write"]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +26,9 @@ from . import exif
 from .picture import Picture
 
 if TYPE_CHECKING:
-    from tifffile import TiffPage
+    from tifffile import TiffFile, TiffPage
 
+Result = TypeVar("Result")
 Samples = NDArray[np.float32]
 
 MAX_PIXELS = 200_000_000
@@ -65,15 +68,29 @@ def read(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
     PictureError for what is missing, damaged, animated, of many pages or of another type, and,
     before it is decoded, for what has more than `max_pixels` pixels.
     """
-    path = Path(path)
+    with understood(str(path)), opened(Path(path)) as file:
+        return _decode(file, max_pixels)
+
+
+def decode(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Picture:
+    """As `read`, from the bytes of a file; `name` stands in errors for its path."""
+    with understood(name):
+        return _decode(BytesIO(data), max_pixels)
+
+
+@contextmanager
+def understood(name: str) -> Iterator[None]:
+    """Put the name of the file before what is wrong with it."""
     try:
-        with _open(path) as file:
-            return _decode(file, max_pixels)
+        yield
     except PictureError as error:
-        raise PictureError(f"{path}: {error}") from error
+        raise PictureError(f"{name}: {error}") from error
 
 
-def _open(path: Path) -> BinaryIO:
+def opened(path: Path, file: BinaryIO | None = None) -> AbstractContextManager[BinaryIO]:
+    """The file at the path, or an open one that goes by its name and stays open; PictureError."""
+    if file is not None:
+        return nullcontext(file)
     if path.is_dir():
         raise PictureError("a folder found; wanted a picture, so name one of the files in it")
     try:
@@ -85,12 +102,16 @@ def _open(path: Path) -> BinaryIO:
 
 
 def _decode(file: BinaryIO, max_pixels: int) -> Picture:
-    kind = _kind(file.read(16))
-    file.seek(0)
+    kind = kind_of(file)
+    with warnings.catch_warnings():  # what matters of them ends in our own sentence
+        warnings.simplefilter("ignore")
+        return guarded(kind, lambda: _READERS[kind](file, max_pixels))
+
+
+def guarded(kind: str, work: Callable[[], Result]) -> Result:
+    """What a decoder makes of a file, whatever it raises becoming one PictureError."""
     try:
-        with warnings.catch_warnings():  # what matters of them ends in our own sentence
-            warnings.simplefilter("ignore")
-            return _READERS[kind](file, max_pixels)
+        return work()
     except (PictureError, MemoryError):
         raise
     except Exception as error:  # damaged files make decoders raise whatever comes
@@ -100,8 +121,10 @@ def _decode(file: BinaryIO, max_pixels: int) -> Picture:
         ) from error
 
 
-def _kind(head: bytes) -> str:
+def kind_of(file: BinaryIO) -> str:
     """The type by the first bytes of a file; PictureError where there is no reader for it."""
+    head = file.read(16)
+    file.seek(0)
     if not head:
         raise PictureError(f"an empty file found; {_WANTED.partition(',')[0]}")
     for offset, signature, kind in _SIGNATURES:
@@ -120,7 +143,7 @@ def _check_size(width: int, height: int, max_pixels: int) -> None:
         )
 
 
-def _check_header(image: ImageFile, max_pixels: int) -> None:
+def check_header(image: ImageFile, max_pixels: int = MAX_PIXELS) -> None:
     """Refuse what is too large or moves.
 
     Pillow's own limit sits in `Image.open`, not used here; for WebP, from Pillow 13 on, in the file
@@ -133,7 +156,7 @@ def _check_header(image: ImageFile, max_pixels: int) -> None:
 
 def _read_pillow(kind: type[ImageFile], file: BinaryIO, max_pixels: int) -> Picture:
     image = kind(file)
-    _check_header(image, max_pixels)
+    check_header(image, max_pixels)
     return Picture.from_pil(image)
 
 
@@ -142,7 +165,7 @@ def _read_png(file: BinaryIO, max_pixels: int) -> Picture:
     import imagecodecs
 
     image = PngImageFile(file)
-    _check_header(image, max_pixels)
+    check_header(image, max_pixels)
     notes = exif.of_image(image)
     file.seek(0)
     samples = imagecodecs.png_decode(file.read())
@@ -155,10 +178,8 @@ def _read_tiff(file: BinaryIO, max_pixels: int) -> Picture:
     from tifffile import TiffFile
 
     with TiffFile(file) as tiff:
-        page = tiff.pages.first
+        page = single_page(tiff)
         _check_size(page.imagewidth, page.imagelength, max_pixels)
-        if any(not other.aspage().subfiletype & _REDUCED_OR_MASK for other in tiff.pages[1:]):
-            raise PictureError("several pages found; wanted one, so split the file")
         samples = _tiff_samples(page)
         notes = Image.Exif()
         notes.endian, notes.bigtiff = tiff.byteorder, tiff.is_bigtiff
@@ -169,7 +190,14 @@ def _read_tiff(file: BinaryIO, max_pixels: int) -> Picture:
         return _with_metadata(picture, notes, icc, "TIFF")
 
 
-def _check_tiff(page: TiffPage) -> int:
+def single_page(tiff: TiffFile) -> TiffPage:
+    """The only page that is no reduced copy or mask of it; PictureError where there are more."""
+    if any(not other.aspage().subfiletype & _REDUCED_OR_MASK for other in tiff.pages[1:]):
+        raise PictureError("several pages found; wanted one, so split the file")
+    return tiff.pages.first
+
+
+def check_tiff(page: TiffPage) -> int:
     """The number of colour channels, before alpha; PictureError if there is no reading them."""
     colours = _TIFF_CHANNELS.get(page.photometric)
     if page.photometric == _YCBCR and page.compression in _JPEG_COMPRESSIONS:
@@ -190,7 +218,7 @@ def _check_tiff(page: TiffPage) -> int:
 
 def _tiff_samples(page: TiffPage) -> Samples:
     """Gray or RGB, then alpha if there is one: float32 (H, W, C) in [0, 1]."""
-    colours = _check_tiff(page)
+    colours = check_tiff(page)
     stored = page.asarray()
     stored = np.atleast_3d(np.moveaxis(stored, 0, 2) if page.axes == "SYX" else stored)
     samples, alpha = stored[..., :colours], _unit(stored[..., colours:], page.bitspersample)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from diffir.model import DiffIRConfig, DiffIRS2
-from diffir.recipe import Recipe
+from diffir.recipe import Phase, Recipe
 from diffir.tasks import Task
 
 
@@ -37,4 +37,17 @@ def lite(published: DiffIRConfig) -> DiffIRConfig:
         ffn_expansion=2.0,
         norm_bias=True,
         cpen_blocks=2,
+    )
+
+
+def lite_recipe(lq_size: int) -> Recipe:
+    """How the lite networks are trained in an hour or two of one CPU core."""
+    return Recipe(
+        stage1=Phase(
+            steps=3600, learning_rate=4e-4, warmup_steps=100, batch_size=8, lq_size=lq_size
+        ),
+        prior=Phase(steps=700, learning_rate=4e-4, warmup_steps=50, batch_size=8, lq_size=lq_size),
+        joint=Phase(steps=3200, learning_rate=3e-4, warmup_steps=50, batch_size=8, lq_size=lq_size),
+        gradient_clip=0.25,
+        precision="bfloat16",
     )

@@ -3,10 +3,9 @@
 from dataclasses import replace
 
 from diffir.model import DiffIRConfig
-from diffir.recipe import Phase, Recipe
 from diffir.tasks import SuperResolution
 
-from .preset import Preset, lite
+from .preset import Preset, lite, lite_recipe
 
 SR_X4 = Preset(
     name="sr-x4",
@@ -40,17 +39,12 @@ SR_X4_LITE = Preset(
     summary="×4 larger, small enough for CPUs",
     task=SuperResolution(),
     config=replace(lite(SR_X4.config), cpen_reduction=2),
-    recipe=Recipe(
-        stage1=Phase(steps=3600, learning_rate=4e-4, warmup_steps=100, batch_size=8, lq_size=32),
-        prior=Phase(steps=700, learning_rate=4e-4, warmup_steps=50, batch_size=8, lq_size=32),
-        joint=Phase(steps=3200, learning_rate=3e-4, warmup_steps=50, batch_size=8, lq_size=32),
-        gradient_clip=0.25,
-        precision="bfloat16",
-    ),
+    recipe=lite_recipe(lq_size=32),
 )
 SR_X2_LITE = Preset(
     name="sr-x2-lite",
     summary="×2 larger, small enough for CPUs",
     task=SuperResolution(),
     config=replace(SR_X4_LITE.config, unshuffle=2),
+    recipe=lite_recipe(lq_size=64),
 )

@@ -3,23 +3,20 @@
 import json
 import logging
 from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from diffir.checkpoints import Checkpoint, format
-from diffir.data import Pair, PairCrops, bicubic_pair, picture_files
-from diffir.errors import RecipeError
-from diffir.images import Picture, read
+from diffir.data import Feed, Holes, OnBad, SecondOrder, data_sets, open_sets, unfit
+from diffir.data.stream import summary_of
+from diffir.errors import DataError, RecipeError
 from diffir.inference.devices import place
-from diffir.inference.planes import split
 from diffir.model import DiffIRConfig, DiffIRS1, DiffIRS2
 from diffir.presets import Preset
-from diffir.recipe import Phase, Recipe
+from diffir.recipe import Recipe
 
 from .loop import Run, run_phase
 from .stages import JointPhase, PriorPhase, Stage1
@@ -29,87 +26,126 @@ logger = logging.getLogger(__name__)
 CLAIM = "recipe.json"
 
 
-def bicubic_pairs(sources: Iterable[Path], scale: int) -> list[Pair]:
-    """Every picture under the sources with its MATLAB-bicubic reduction, in memory."""
-    files = picture_files(sources)
-    logger.info("pictures: %d; reducing each to LQ", len(files))
-    return [bicubic_pair(rgb_pixels(read(file)), scale) for file in files]
-
-
-def rgb_pixels(picture: Picture) -> NDArray[np.uint8]:
-    """The colours of any picture in 8 bits, (H, W, 3), without its alpha."""
-    return np.asarray(replace(picture, pixels=split(picture), alpha=None, bit_depth=8).to_array())
-
-
-def train_stage1(config: DiffIRConfig, recipe: Recipe, pairs: list[Pair], run: Run) -> DiffIRS1:
+def train_stage1(config: DiffIRConfig, recipe: Recipe, feed: Feed, run: Run) -> DiffIRS1:
     """Stage 1 from scratch (or from where it stopped); the average of its weights."""
     torch.manual_seed(recipe.seed)
     model = place(DiffIRS1(config), run.device)
-    crops = crops_for(recipe.stage1, config, pairs)
-    average = run_phase("stage1", 1, Stage1(model), recipe.stage1, recipe, crops, run)
+    average = run_phase("stage1", 1, Stage1(model), recipe.stage1, recipe, feed, run)
     assert isinstance(average, DiffIRS1)
     return average
 
 
 def train_stage2(
-    config: DiffIRConfig, recipe: Recipe, pairs: list[Pair], run: Run, teacher: DiffIRS1
+    config: DiffIRConfig, recipe: Recipe, feed: Feed, run: Run, teacher: DiffIRS1
 ) -> DiffIRS2:
     """Stage 2 from a trained stage 1: prior phase, then joint phase; the average of its weights."""
     torch.manual_seed(recipe.seed + 1)
     model = place(DiffIRS2(config), run.device)
     model.dirformer.load_state_dict(teacher.dirformer.state_dict())
     prior = PriorPhase(model, teacher)
-    crops = crops_for(recipe.prior, config, pairs)
     model.load_state_dict(
-        run_phase("prior", 2, prior, recipe.prior, recipe, crops, run).state_dict()
+        run_phase("prior", 2, prior, recipe.prior, recipe, feed, run).state_dict()
     )
-    crops = crops_for(recipe.joint, config, pairs)
     joint = JointPhase(model, teacher)
-    average = run_phase("joint", 3, joint, recipe.joint, recipe, crops, run)
+    average = run_phase("joint", 3, joint, recipe.joint, recipe, feed, run)
     assert isinstance(average, DiffIRS2)
     return average
 
 
-def crops_for(phase: Phase, config: DiffIRConfig, pairs: list[Pair]) -> PairCrops:
-    """The crops that a phase learns from."""
-    return PairCrops(pairs, config.scale, phase.lq_size)
+def feed_of(
+    preset: Preset,
+    recipe: Recipe,
+    data: Iterable[str],
+    *,
+    device: torch.device,
+    workers: int = 0,
+    on_bad: OnBad = "skip",
+) -> Feed:
+    """Where the batches of a preset's training come from.
+
+    Raises:
+        RecipeError: when the network can't learn from such crops or such a degradation.
+        DataError: when the data can't be learnt from: a mistake is better known now than in hours.
+    """
+    scale, multiple = preset.config.scale, preset.config.multiple_of
+    mismatch = unfit(recipe.degradation, preset.task.name, scale)
+    if mismatch:
+        raise RecipeError(mismatch)
+    source = open_sets(data_sets(data), scale=scale, on_bad=on_bad)
+    if source.has_pairs() and isinstance(recipe.degradation, Holes):
+        raise DataError("pairs of LQ and GT found; inpainting makes its own, so give GT alone")
+    feed = Feed(
+        source=source,
+        degradation=recipe.degradation,
+        scale=scale,
+        augment=recipe.augment,
+        device=device,
+        workers=workers,
+    )
+    for lq_size, batch_size in recipe.all_sizes():
+        if lq_size % multiple:
+            raise RecipeError(
+                f"lq_size {lq_size} found; {preset.name} wants a multiple of {multiple}"
+            )
+        if isinstance(recipe.degradation, SecondOrder) and batch_size > (
+            recipe.degradation.pool_size or batch_size
+        ):
+            raise RecipeError(
+                f"batch_size {batch_size} found; the pair pool holds {recipe.degradation.pool_size}"
+            )
+        source.require(feed.crop_size(lq_size))
+    return feed
 
 
 def train_preset(
-    preset: Preset, sources: list[Path], folder: Path, *, device: torch.device
+    preset: Preset,
+    data: Iterable[str],
+    folder: Path,
+    *,
+    device: torch.device,
+    workers: int = 0,
+    on_bad: OnBad = "skip",
 ) -> Path:
     """Train a preset's network by its recipe and write the weights of both stages.
 
     Run again after an interruption, it goes on where it was; after its end, it only writes.
+
+    Args:
+        preset: the network and its recipe.
+        data: what to learn from, as `data_sets` reads it.
+        folder: of the run.
+        device: that trains.
+        workers: processes that make batches beside the one that trains.
+        on_bad: whether pictures that can't be learnt from are skipped and counted, or end the run.
 
     Returns:
         The stage-2 file, `<name>.safetensors` in the folder; stage 1 lies beside it.
 
     Raises:
         RecipeError: when the preset has no recipe, or the folder holds a run of another one.
-        DataError, PictureError: when the sources can't be learnt from.
+        DataError, PictureError: when the data can't be learnt from.
     """
     recipe = preset.recipe
     if recipe is None:
         raise RecipeError(f"{preset.name} has no recipe; train one that has")
     claim = claim_of(folder, preset, recipe)
-    pairs = bicubic_pairs(sources, preset.config.scale)
-    for phase in (recipe.stage1, recipe.prior, recipe.joint):
-        crops_for(phase, preset.config, pairs)  # a crop too large is better known now than in hours
+    names = [*data]
+    feed = feed_of(preset, recipe, names, device=device, workers=workers, on_bad=on_bad)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CLAIM).write_text(claim, encoding="utf-8")
     run = Run(folder=folder, device=device)
     facts = {
         "recipe": recipe.model_dump(mode="json"),
-        "data": [source.name for source in sources],
-        "pictures": len(pairs),
-        "pixels": sum(pair.gt.shape[0] * pair.gt.shape[1] for pair in pairs),
+        "data": [Path(name).name for name in names],
+        **feed.source.describe(),
     }
-    teacher = train_stage1(preset.config, recipe, pairs, run)
+    teacher = train_stage1(preset.config, recipe, feed, run)
     save_weights(teacher, preset, facts, folder / f"{preset.name}-stage1.safetensors")
-    model = train_stage2(preset.config, recipe, pairs, run, teacher)
+    model = train_stage2(preset.config, recipe, feed, run, teacher)
     weights = folder / f"{preset.name}.safetensors"
     save_weights(model, preset, facts, weights)
+    if run.skipped:
+        logger.warning("%s", summary_of(run.skipped))
     return weights
 
 

@@ -5,7 +5,8 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from diffir.data import Batch, PairCrops
+from diffir.data import Batch, Feed, Stream
 from diffir.errors import RecipeError
 from diffir.recipe import Phase, Recipe
 
@@ -26,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 Validate = Callable[[nn.Module], dict[str, float]]
 """Scores of a network by name, say PSNR per set."""
-Parts = dict[str, nn.Module | torch.optim.Optimizer]
+Parts = dict[str, nn.Module | torch.optim.Optimizer | Stream]
 """What a phase saves and resumes, by name."""
 
 
@@ -40,10 +41,12 @@ class Run:
     save_every: int = 250
     validate: Validate | None = None
     validate_every: int = 1000
+    skipped: dict[str, str] = field(default_factory=dict)
+    """A sentence for each picture that could not be learnt from, by its name."""
 
 
 def run_phase(
-    name: str, index: int, stage: Stage, phase: Phase, recipe: Recipe, crops: PairCrops, run: Run
+    name: str, index: int, stage: Stage, phase: Phase, recipe: Recipe, feed: Feed, run: Run
 ) -> nn.Module:
     """Train one phase to its end, from its saved state where there is one, and return the average.
 
@@ -52,18 +55,20 @@ def run_phase(
 
     Raises:
         RecipeError: when a loss is not finite, naming the step.
+        DataError: when a batch can't be made.
     """
     model, average = stage.model, average_of(stage.model)
     optimizer = torch.optim.Adam(stage.trainable(), lr=phase.learning_rate, betas=recipe.adam_betas)
-    parts: Parts = {"model": model, "average": average, "optimizer": optimizer}
+    stream = Stream(feed, phase.sizes, (recipe.seed, index))
+    parts: Parts = {"model": model, "average": average, "optimizer": optimizer, "stream": stream}
     state_file = run.folder / f"{name}.state.pt"
     start = restored_step(parts, load_state(state_file, run.device))
     if start:
         logger.info("%s goes on at step %d", name, start)
     began, window = time.monotonic(), list[dict[str, Tensor]]()
-    for step in range(start, phase.steps):
+    batches = zip(range(start, phase.steps), stream.batches(start, phase.steps), strict=True)
+    for step, batch in batches:
         seed, rate = (recipe.seed, index, step), learning_rate(phase, step)
-        batch = crops.batch(phase.batch_size, seed)
         window.append(train_step(stage, optimizer, rate, batch, recipe, seed))
         update_average(average, model, min(recipe.ema_decay, (step + 1) / (step + 10)))
         done, last = step + 1, step + 1 == phase.steps
@@ -78,6 +83,7 @@ def run_phase(
         if last or done % run.save_every == 0:
             states = {key: part.state_dict() for key, part in parts.items()}
             save_state({"step": done, **states}, state_file)
+    run.skipped.update(stream.skipped)
     return average
 
 
@@ -134,7 +140,7 @@ def train_step(
 ) -> dict[str, Tensor]:
     """One step of the optimizer; the losses before it, detached."""
     device = next(stage.model.parameters()).device
-    batch = Batch(lq=placed(batch.lq, device), gt=placed(batch.gt, device))
+    batch = batch.map(partial(placed, device=device))
     noise = torch.Generator().manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
     for group in optimizer.param_groups:
         group["lr"] = rate

@@ -1,0 +1,118 @@
+"""diffir data blur-video: sharp videos in, pairs of blurred and sharp pictures out."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from diffir.cli.app import USER_MISTAKE, complain, err, explained, fail, say
+from diffir.errors import DiffIRError
+
+from .app import data
+
+if TYPE_CHECKING:
+    from diffir.data.video import Clip, Frame, PairWriter, Tally
+
+
+@data.command("blur-video")
+@explained
+def blur_video(
+    videos: Annotated[
+        list[Path],
+        typer.Argument(metavar="VIDEO...", help="Videos, or folders of consecutive frames"),
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Folder to get `gt` and `lq`, a training set")
+    ],
+    frames: Annotated[
+        str, typer.Option(help="Frames that add up, an odd number drawn from a range")
+    ] = "7-13",
+    step: Annotated[
+        int | None,
+        typer.Option(min=1, help="Frames from one start to the next; end to end if not given"),
+    ] = None,
+    gamma: Annotated[float, typer.Option(help="Frames are light to the power of 1 / gamma")] = 2.2,
+    sharp: Annotated[
+        Literal["first", "middle", "last"], typer.Option(help="The frame that is GT")
+    ] = "middle",
+    cut: Annotated[
+        float, typer.Option(help="Neighbouring frames that differ by more are two scenes; 1 is off")
+    ] = 0.12,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Same seed, same bits")] = 0,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Make anew what an earlier run made")
+    ] = False,
+) -> None:
+    """Blur sharp videos as GoPro's training set was made: by adding up frames as light.
+
+    Made for footage of many frames a second (120 or more). Run again, it goes on.
+    """
+    from pydantic import ValidationError
+
+    from diffir.data.settings import sentence
+    from diffir.data.video import FrameBlur, PairWriter, clips
+
+    if output.exists() and not output.is_dir():
+        raise fail(f"{output} is a file; name a folder for the pairs")
+    try:
+        settings = FrameBlur(frames=span(frames), step=step, gamma=gamma, sharp=sharp, cut=cut)
+    except ValidationError as error:
+        raise fail(f"--{sentence(error)}") from error
+    writer = PairWriter(folder=output, settings=settings, seed=seed, overwrite=overwrite)
+    results = [written(writer, clip) for clip in clips(videos)]
+    tallies = [tally for tally in results if tally]
+    if len(results) > 1:
+        say(
+            f"{counted(sum(tally.made for tally in tallies), 'pair')} made of "
+            f"{len(tallies)} clips, {len(results) - len(tallies)} failed"
+        )
+    if len(tallies) < len(results):
+        raise typer.Exit(USER_MISTAKE)
+
+
+def span(text: str) -> tuple[int, int]:
+    """`7-13` as (7, 13), `9` as (9, 9)."""
+    if not re.fullmatch(r"[0-9]{1,9}(-[0-9]{1,9})?", text):
+        raise fail(f"--frames {text} found; wanted is an odd number or a range of them, as 7-13")
+    first, *last = map(int, text.split("-"))
+    return first, (last or [first])[0]
+
+
+def written(writer: "PairWriter", clip: "Clip") -> "Tally | None":
+    """What the clip gave, told in a line; None where it failed."""
+    try:
+        with watching(clip) as watch:
+            tally = writer.write(clip, watch)
+    except DiffIRError as error:
+        complain("failed:", str(error))
+        return None
+    kept = f", {tally.kept} were there" if tally.kept else ""
+    say(
+        f"{clip.source}: {counted(tally.made, 'pair')} made{kept}, of {tally.frames} frames "
+        f"with {counted(tally.cuts, 'cut')}"
+    )
+    return tally
+
+
+def counted(number: int, thing: str) -> str:
+    """`1 pair`, `2 pairs`."""
+    return f"{number} {thing}" + ("" if number == 1 else "s")
+
+
+@contextmanager
+def watching(clip: "Clip") -> "Iterator[Callable[[Iterable[Frame]], Iterator[Frame]]]":
+    """A bar of frames if somebody is watching, with the time left if their number is known."""
+    columns = TextColumn("blurring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+
+        def watch(frames: "Iterable[Frame]") -> "Iterator[Frame]":
+            bar = progress.add_task("", total=clip.length)
+            for frame in frames:
+                yield frame
+                progress.advance(bar)
+
+        yield watch

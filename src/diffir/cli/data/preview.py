@@ -1,0 +1,52 @@
+"""diffir data preview: training pairs as the network will see them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from diffir.cli.app import explained, fail, say
+
+from .app import data
+
+
+@data.command()
+@explained
+def preview(
+    name: Annotated[str, typer.Argument(metavar="PRESET", help="A network with a recipe")],
+    sources: Annotated[
+        list[str], typer.Option("--data", help="As `diffir train --data`; may be repeated")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The sheet to write, a .png")],
+    kind: Annotated[
+        str | None,
+        typer.Option("--degradation", help="Instead of the recipe's: bicubic, published, mild …"),
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, max=300, help="Pairs on the sheet")] = 12,
+    step: Annotated[int, typer.Option(min=0, help="Of the training; another one, other pairs")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there")] = False,
+) -> None:
+    """Write a sheet of training pairs, LQ and GT, with what was drawn for each under it."""
+    if output.exists() and not overwrite:
+        raise fail(f"{output} exists; choose another name or add --overwrite")
+    import torch
+
+    from diffir.data import Stream
+    from diffir.data.preview import sheet
+    from diffir.data.stream import summary_of
+    from diffir.images import Picture
+    from diffir.presets import preset_with_recipe
+    from diffir.training.build import feed_of
+
+    preset, recipe = preset_with_recipe(name)
+    if kind is not None:
+        recipe = type(recipe)(**{**dict(recipe), "degradation": kind})
+    feed = feed_of(preset, recipe, sources, device=torch.device("cpu"))
+    lq_size, _ = recipe.stage1.sizes(step)
+    stream = Stream(feed, lambda _step: (lq_size, count), (seed, 1))
+    page = sheet(list(stream.batches(step, step + 1)))
+    Picture.from_pil(page).save(output, overwrite=overwrite)
+    say(f"{output}: {count} pairs of {preset.name}, LQ left, GT right")
+    if stream.skipped:
+        say(summary_of(stream.skipped))

@@ -1,0 +1,127 @@
+"""Entries: the pictures of a set, where their bytes are and how large they are, before decoding."""
+
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from diffir.errors import PictureError
+from diffir.images import Header, decode, header
+
+from .pixels import Pixels, rgb_pixels
+
+
+class Part(io.RawIOBase):
+    """A part of a file as a file of its own."""
+
+    def __init__(self, file: BinaryIO, offset: int, length: int) -> None:
+        super().__init__()
+        self.file, self.offset, self.length, self.position = file, offset, length, 0
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def seekable(self) -> bool:
+        """True."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Go to a place in the part."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self.position, io.SEEK_END: self.length}[whence]
+        self.position = max(base + offset, 0)
+        return self.position
+
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
+        """Fill the buffer as far as the part goes."""
+        self.file.seek(self.offset + self.position)
+        data = self.file.read(min(len(buffer), max(self.length - self.position, 0)))
+        buffer[: len(data)] = data
+        self.position += len(data)
+        return len(data)
+
+    def close(self) -> None:
+        """Close the file that it is a part of."""
+        self.file.close()
+        super().close()
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """The bytes of a picture: a file, or a member of a shard."""
+
+    name: str
+    """For people."""
+    path: Path
+    offset: int = 0
+    length: int | None = None
+    """None: to the end."""
+
+    def open(self) -> BinaryIO:
+        """The bytes as a file. Raises OSError."""
+        file = self.path.open("rb")
+        if self.length is None:
+            return file
+        return cast("BinaryIO", io.BufferedReader(Part(file, self.offset, self.length)))
+
+    def read(self) -> bytes:
+        """The bytes. Raises PictureError."""
+        try:
+            with self.open() as file:
+                return file.read()
+        except OSError as error:
+            raise PictureError(f"{self.name}: cannot be read ({error}); check the file") from error
+
+    def header(self) -> Header:
+        """What the first bytes say. Raises PictureError."""
+        try:
+            with self.open() as file:
+                return header(self.name, file)
+        except OSError as error:
+            raise PictureError(f"{self.name}: cannot be read ({error}); check the file") from error
+
+    def pixels(self) -> Pixels:
+        """The decoded colours. Raises PictureError."""
+        return rgb_pixels(decode(self.read(), self.name))
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One picture of a set, with its LQ where there is one."""
+
+    gt: File
+    lq: File | None
+    height: int
+    """Of GT."""
+    width: int
+
+
+def indexed(
+    files: Iterable[tuple[File, File | None]], scale: int
+) -> tuple[list[Entry], dict[str, str]]:
+    """Entries of GT and LQ files, and a sentence for each that can't be one, by its name.
+
+    Only headers are read. GT may be up to a scale larger than LQ says, as pictures are that were
+    not cut to a multiple of it.
+    """
+    entries, unfit = [], dict[str, str]()
+    for gt, lq in files:
+        try:
+            entries.append(entry_of(gt, lq, scale))
+        except PictureError as error:
+            unfit[gt.name] = str(error)
+    return entries, unfit
+
+
+def entry_of(gt: File, lq: File | None, scale: int) -> Entry:
+    """The entry of a picture. Raises PictureError where it can't be read or LQ is not its size."""
+    size = gt.header()
+    if lq is not None:
+        small = lq.header()
+        if (size.height // scale, size.width // scale) != (small.height, small.width):
+            raise PictureError(
+                f"{lq.name} is {small.width}×{small.height} and its GT {size.width}×{size.height}; "
+                f"wanted is LQ of {size.width // scale}×{size.height // scale} for scale {scale}"
+            )
+    return Entry(gt=gt, lq=lq, height=size.height, width=size.width)

@@ -1,0 +1,42 @@
+"""Pairing: which LQ belongs to which GT, by folder and name."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from diffir.errors import DataError
+
+from .folders import picture_files
+
+
+def pair_files(
+    gts: Sequence[Path], gt_root: Path, lq_root: Path, template: str = "{}"
+) -> tuple[list[tuple[Path, Path]], dict[str, str]]:
+    """Pairs of (GT, LQ) of equal folder and name, whatever their suffix, in the order of `gts`.
+
+    Args:
+        gts: pictures below `gt_root`.
+        gt_root: the folder whose structure `lq_root` repeats.
+        lq_root: where LQ is looked for.
+        template: the name of LQ, `{}` being that of GT without its suffix, say `{}x4`.
+
+    Returns:
+        The pairs, and a sentence for each picture of either side that is alone, by its name.
+
+    Raises:
+        DataError: when the template has no `{}`, or `lq_root` is missing or holds no picture.
+    """
+    if template.count("{}") != 1:
+        raise DataError(f"name {template!r} of LQ found; it has to hold {{}} once, say {{}}x4")
+    lqs = {lq.relative_to(lq_root).with_suffix(""): lq for lq in picture_files([lq_root])}
+    pairs, alone = [], {}
+    for gt in gts:
+        place = gt.relative_to(gt_root)
+        wanted = place.with_name(template.replace("{}", place.stem))
+        lq = lqs.pop(wanted, None)
+        if lq is None:
+            alone[str(gt)] = f"{gt} has no LQ; {lq_root / wanted} with any suffix is wanted"
+        else:
+            pairs.append((gt, lq))
+    for lq in lqs.values():
+        alone[str(lq)] = f"{lq} has no GT below {gt_root}; add it, or remove this one"
+    return pairs, alone

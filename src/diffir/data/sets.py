@@ -1,0 +1,187 @@
+"""Sets: what a user names as data, from a folder to a mixture, becomes a source of crops."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+import yaml
+from pydantic import BeforeValidator, Discriminator, Tag, TypeAdapter, ValidationError
+
+from diffir.errors import DataError
+
+from .entries import Entry, File, indexed
+from .folders import picture_files
+from .pairing import pair_files
+from .settings import Positive, Values, named, sentence
+from .shards import members_of
+from .sources import Mixture, OnBad, Pictures, Source, Synthetic
+from .synthetic import DeadLeaves
+
+SYNTHETICS = {"dead-leaves": DeadLeaves()}
+
+
+class PhotoSet(Values):
+    """Pictures without an LQ, or shards, whose pictures may have one."""
+
+    photos: Path
+    """A folder (searched recursively, shards too), a picture, a shard, or a `.txt` list of them."""
+    weight: Positive | None = None
+    """How often against others; None: in one pool with all that have none, pixel by pixel."""
+
+
+class PairSet(Values):
+    """Pictures with an LQ each."""
+
+    gt: Path
+    lq: Path
+    lq_name: str = "{}"
+    """What LQ is called, `{}` being the name of GT without its suffix, say `{}x4`."""
+    weight: Positive | None = None
+
+
+class SyntheticSet(Values):
+    """Pictures made anew for each crop."""
+
+    synthetic: Annotated[DeadLeaves, BeforeValidator(named(SYNTHETICS))]
+    weight: Positive = 1
+
+
+AnySet: TypeAlias = PhotoSet | PairSet | SyntheticSet
+
+
+def kind_of(value: Any) -> str:
+    """Which kind of set is meant, by its keys."""
+    keys = value if isinstance(value, dict) else vars(value)
+    return next((key for key in ("photos", "synthetic", "gt") if key in keys), "photos")
+
+
+DataSet = Annotated[
+    Annotated[PhotoSet, Tag("photos")]
+    | Annotated[PairSet, Tag("gt")]
+    | Annotated[SyntheticSet, Tag("synthetic")],
+    Discriminator(kind_of),
+]
+DataSets = TypeAdapter(list[DataSet])
+
+
+def data_sets(words: Iterable[str]) -> list[AnySet]:
+    """What is meant by each word: `dead-leaves`, a `.yaml` list of sets, or a path.
+
+    A folder that holds the folders `gt` and `lq` is a set of pairs. Paths in a `.yaml` count from
+    its own folder.
+
+    Raises:
+        DataError: when a file is missing or says something else.
+    """
+    sets: list[AnySet] = []
+    for word in words:
+        path = Path(word)
+        if word in SYNTHETICS and not path.exists():
+            sets.append(SyntheticSet(synthetic=SYNTHETICS[word]))
+        elif path.suffix in (".yaml", ".yml"):
+            sets += read_sets(path)
+        elif (path / "gt").is_dir() and (path / "lq").is_dir():
+            sets.append(PairSet(gt=path / "gt", lq=path / "lq"))
+        else:
+            sets.append(PhotoSet(photos=path))
+    return sets
+
+
+def read_sets(path: Path) -> list[AnySet]:
+    """The sets that a `.yaml` file lists. Raises DataError."""
+    try:
+        found = DataSets.validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}; check the path") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is no YAML ({' '.join(str(error).split())}); mend it") from error
+    except ValidationError as error:
+        raise DataError(f"{path}: {sentence(error)}") from error
+    return [
+        chosen.model_copy(
+            update={name: path.parent / value for name, value in chosen if isinstance(value, Path)}
+        )
+        for chosen in found
+    ]
+
+
+def open_sets(sets: Sequence[AnySet], *, scale: int, on_bad: OnBad = "skip") -> Source:
+    """The source of crops that the sets are together; only the heads of files are read.
+
+    Raises:
+        DataError: when one holds no picture, or a bad one and `on_bad` is `stop`.
+    """
+
+    def pictures(chosen: Sequence[AnySet]) -> Source:
+        return Pictures(*entries_of_sets(chosen, scale), scale=scale, on_bad=on_bad)
+
+    pool = [chosen for chosen in sets if chosen.weight is None]
+    sources, weights = ([pictures(pool)], [1.0]) if pool else ([], [])
+    for chosen in sets:
+        if chosen.weight is not None:
+            if isinstance(chosen, SyntheticSet):
+                sources.append(Synthetic(chosen.synthetic))
+            else:
+                sources.append(pictures([chosen]))
+            weights.append(chosen.weight)
+    if not sources:
+        raise DataError("no data given; name a folder of pictures")
+    return sources[0] if len(sources) == 1 else Mixture(sources, weights)
+
+
+def entries_of_sets(sets: Sequence[AnySet], scale: int) -> tuple[list[Entry], dict[str, str]]:
+    """The pictures of all sets, and a sentence for each unfit one; DataError for synthetic ones."""
+    entries, unfit = list[Entry](), dict[str, str]()
+    for chosen in sets:
+        if isinstance(chosen, SyntheticSet):
+            raise DataError("synthetic pictures found; they are made, not kept, so leave them out")
+        found, wrong = entries_of(chosen, scale)
+        entries += found
+        unfit |= wrong
+    return entries, unfit
+
+
+def entries_of(chosen: PhotoSet | PairSet, scale: int) -> tuple[list[Entry], dict[str, str]]:
+    """The pictures of a set, and a sentence for each that is unfit. Raises DataError for none."""
+    if isinstance(chosen, PairSet):
+        gts = picture_files([chosen.gt])
+        pairs, unpaired = pair_files(gts, chosen.gt, chosen.lq, chosen.lq_name)
+        entries, unfit = indexed(((file_of(gt), file_of(lq)) for gt, lq in pairs), scale)
+        return entries, unfit | unpaired
+    files: list[tuple[File, File | None]] = []
+    problems = {}
+    for path in listed(chosen.photos):
+        if path.suffix != ".tar":
+            files.append((file_of(path), None))
+            continue
+        samples, problem = members_of(path)
+        files += [(s["gt"], s.get("lq")) for s in samples.values() if "gt" in s]
+        if problem:
+            problems[str(path)] = problem
+    entries, unfit = indexed(files, scale)
+    return entries, problems | unfit
+
+
+def file_of(path: Path) -> File:
+    """A file of its own."""
+    return File(name=str(path), path=path)
+
+
+def listed(path: Path) -> list[Path]:
+    """The pictures and shards that a folder, a file or a `.txt` list stands for.
+
+    Raises:
+        DataError: when there are none, or one of a list is missing.
+    """
+    if path.suffix == ".txt" and path.is_file():
+        lines = path.read_text(encoding="utf-8").splitlines()
+        files = [path.parent / line.strip() for line in lines if line.strip()]
+        missing = [file for file in files if not file.exists()]
+        if missing:
+            raise DataError(
+                f"{path} lists {missing[0]}, which does not exist ({len(missing)} of "
+                f"{len(files)} missing); lines are paths that count from the list's folder"
+            )
+        return files
+    shards = sorted(path.rglob("*.tar")) if path.is_dir() else []
+    return shards or picture_files([path])

@@ -1,0 +1,219 @@
+"""Sources: where crops come from. Pictures in files and shards, with an LQ or without; mixtures.
+
+A source gives a crop for a generator; what it gives depends on nothing but the generator.
+"""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffir.errors import DataError, PictureError
+
+from .crops import CropSize, Sample, window
+from .entries import Entry, File
+from .pixels import Pixels
+from .synthetic import DeadLeaves, dead_leaves
+
+OnBad = Literal["skip", "stop"]
+"""What a picture that can't be learnt from does: it is left out and counted, or ends the run."""
+
+MOST_TRIES = 100  # pictures in a row that can't be decoded before a run of `skip` gives up
+CACHE_BYTES = 1_000_000_000
+
+
+class Source(Protocol):
+    """Something to draw crops from."""
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """A sentence for each picture that was left out, by its name."""
+
+    def sample(self, size: CropSize, draw: np.random.Generator) -> Sample:
+        """A crop. Raises DataError where there is none."""
+
+    def require(self, size: CropSize) -> None:
+        """Raise DataError where no crop of the size can be had."""
+
+    def has_pairs(self) -> bool:
+        """Whether pictures come with an LQ."""
+
+    def describe(self) -> dict[str, int | str]:
+        """What it is, for the run's record."""
+
+
+class PixelCache:
+    """The pictures used last, decoded, up to a number of bytes; every worker has its own."""
+
+    def __init__(self, limit: int = CACHE_BYTES) -> None:
+        self.limit, self.held = limit, 0
+        self.pictures: OrderedDict[File, Pixels] = OrderedDict()
+
+    def pixels(self, file: File) -> Pixels:
+        """The decoded picture. Raises PictureError."""
+        if file in self.pictures:
+            self.pictures.move_to_end(file)
+            return self.pictures[file]
+        found = file.pixels()
+        self.pictures[file] = found
+        self.held += found.nbytes
+        while self.held > self.limit and len(self.pictures) > 1:
+            self.held -= self.pictures.popitem(last=False)[1].nbytes
+        return found
+
+
+class Pictures:
+    """Pictures in files or shards. Every pixel of those large enough is equally likely.
+
+    Raises:
+        DataError: when there is no picture, or, where bad ones shall stop the run, one is bad.
+    """
+
+    def __init__(
+        self, entries: Sequence[Entry], skipped: dict[str, str], *, scale: int, on_bad: OnBad
+    ) -> None:
+        self.entries, self.skipped, self.scale, self.on_bad = entries, skipped, scale, on_bad
+        self.cache = PixelCache()
+        self.shares: dict[int, NDArray[np.float64]] = {}
+        if skipped and on_bad == "stop":
+            raise DataError(one_of(skipped))
+        if not entries:
+            raise DataError(one_of(skipped) if skipped else "no pictures found; give some")
+
+    def require(self, size: CropSize) -> None:
+        """Raise DataError where no picture is as large as the crop, or one is not and must be."""
+        small = [e for e in self.entries if min(e.height, e.width) // self.scale < size.lq]
+        sentences = {
+            entry.gt.name: f"{entry.gt.name} is {entry.width}×{entry.height}, smaller than the "
+            f"crop of {size.gt} pixels"
+            for entry in small
+        }
+        if sentences and self.on_bad == "stop":
+            raise DataError(f"{one_of(sentences)}; remove it, or let bad pictures be skipped")
+        if len(small) == len(self.entries):
+            raise DataError(
+                f"no training picture is as large as the crop of {size.gt} pixels; "
+                f"give larger pictures or a smaller lq_size"
+            )
+        self.skipped.update(sentences)
+
+    def drawn(self, size: CropSize, draw: np.random.Generator) -> Entry:
+        """A picture as large as the crop, by its share of all their pixels."""
+        if size.lq not in self.shares:
+            areas = [
+                e.height * e.width * (min(e.height, e.width) // self.scale >= size.lq)
+                for e in self.entries
+            ]
+            self.shares[size.lq] = np.cumsum(np.array(areas, dtype=np.float64))
+        ends = self.shares[size.lq]
+        index = np.searchsorted(ends, draw.random() * ends[-1], side="right")
+        return self.entries[min(int(index), len(self.entries) - 1)]
+
+    def sample(self, size: CropSize, draw: np.random.Generator) -> Sample:
+        """A crop of a picture, on the grid of LQ's pixels."""
+        for _ in range(MOST_TRIES):
+            entry = self.drawn(size, draw)
+            try:
+                return self.crop(entry, size, draw)
+            except PictureError as error:
+                if self.on_bad == "stop":
+                    raise DataError(str(error)) from error
+                self.skipped[entry.gt.name] = str(error)
+        raise DataError(f"{MOST_TRIES} pictures in a row can't be read: {one_of(self.skipped)}")
+
+    def crop(self, entry: Entry, size: CropSize, draw: np.random.Generator) -> Sample:
+        """A crop of this picture. Raises PictureError where it can't be read."""
+        scale, name = self.scale, entry.gt.name
+        sides = entry.height // scale, entry.width // scale
+        top, left = (int(draw.integers(side - size.lq + 1)) for side in sides)
+        gt = self.cache.pixels(entry.gt)[: sides[0] * scale, : sides[1] * scale]
+        if entry.lq is None:
+            first_row, first_column = top * scale - size.margin, left * scale - size.margin
+            length = size.gt + 2 * size.margin
+            return Sample(window(gt, first_row, first_column, length, length), None, name)
+        lq = window(self.cache.pixels(entry.lq), top, left, size.lq, size.lq)
+        return Sample(window(gt, top * scale, left * scale, size.gt, size.gt), lq, name)
+
+    def has_pairs(self) -> bool:
+        """Whether any picture has an LQ."""
+        return any(entry.lq is not None for entry in self.entries)
+
+    def describe(self) -> dict[str, int | str]:
+        """Numbers of pictures and of their pixels, and a hash of names and sizes."""
+        digest = hashlib.sha256()
+        for entry in self.entries:
+            digest.update(f"{entry.gt.path.name} {entry.height} {entry.width}\n".encode())
+        return {
+            "pictures": len(self.entries),
+            "pairs": sum(entry.lq is not None for entry in self.entries),
+            "pixels": sum(entry.height * entry.width for entry in self.entries),
+            "fingerprint": digest.hexdigest()[:16],
+        }
+
+
+class Synthetic:
+    """Dead leaves: pictures that nobody has to take, made anew for each crop."""
+
+    def __init__(self, settings: DeadLeaves) -> None:
+        self.settings = settings
+        self.skipped: dict[str, str] = {}
+
+    def require(self, size: CropSize) -> None:
+        """Any size can be had."""
+
+    def sample(self, size: CropSize, draw: np.random.Generator) -> Sample:
+        """A picture of the crop's size and its margin."""
+        side = size.gt + 2 * size.margin
+        return Sample(dead_leaves(side, side, self.settings, draw), None, "dead leaves")
+
+    def has_pairs(self) -> bool:
+        """No."""
+        return False
+
+    def describe(self) -> dict[str, int | str]:
+        """Its kind."""
+        return {"synthetic": "dead leaves"}
+
+
+class Mixture:
+    """Several sources, each drawn as often as its weight among all says."""
+
+    def __init__(self, sources: Sequence[Source], weights: Sequence[float]) -> None:
+        self.sources = sources
+        self.ends = np.cumsum(weights)
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """What all sources left out."""
+        return {name: text for source in self.sources for name, text in source.skipped.items()}
+
+    def require(self, size: CropSize) -> None:
+        """Raise DataError where one of the sources has no such crop."""
+        for source in self.sources:
+            source.require(size)
+
+    def sample(self, size: CropSize, draw: np.random.Generator) -> Sample:
+        """A crop of one of them."""
+        index = int(np.searchsorted(self.ends, draw.random() * self.ends[-1], side="right"))
+        return self.sources[index].sample(size, draw)
+
+    def has_pairs(self) -> bool:
+        """Whether one of them has."""
+        return any(source.has_pairs() for source in self.sources)
+
+    def describe(self) -> dict[str, int | str]:
+        """What each of its sources says, numbered."""
+        return {
+            f"{key} of {number}": value
+            for number, source in enumerate(self.sources, 1)
+            for key, value in source.describe().items()
+        }
+
+
+def one_of(sentences: dict[str, str]) -> str:
+    """The first of some sentences, and how many more there are."""
+    first, *more = sentences.values()
+    return f"{first} (and {len(more)} more)" if more else first

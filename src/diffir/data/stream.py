@@ -1,0 +1,209 @@
+"""Stream: the batches of a training phase, in order, made by any number of workers.
+
+Step by step: each item of the loader is the whole batch of one step, so that neither the number of
+workers nor where a run was stopped changes a bit of it; a rank makes its share of the batch.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from diffir.errors import DataError
+
+from .batch import Batch, joined
+from .crops import Augment, Crops, CropSize, blended, collected, to_images, turned
+from .degradations import MakesPairs
+from .draws import Draws, generator
+from .pool import PairPool
+from .second_order import SecondOrder, sharpen
+from .sources import Source, one_of
+
+logger = logging.getLogger(__name__)
+
+CPU = torch.device("cpu")
+PLAIN = Augment()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feed:
+    """Where a run's batches come from, and how LQ is made."""
+
+    source: Source
+    degradation: MakesPairs
+    scale: int
+    augment: Augment = PLAIN
+    device: torch.device = CPU
+    workers: int = 0
+    """Processes beside the one that trains."""
+    rank: int = 0
+    world: int = 1
+    """This process and the number of those that share each batch."""
+
+    def crop_size(self, lq: int) -> CropSize:
+        """Crops of so many LQ pixels."""
+        return CropSize(lq=lq, scale=self.scale, margin=self.degradation.margin(self.scale))
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a worker hands over for a step; a DataError would lose its sentence on the way."""
+
+    content: Batch | Crops | None
+    error: str = ""
+    skipped: tuple[tuple[str, str], ...] = ()
+
+    def pin_memory(self) -> "Made":
+        """For fast copies to a GPU; the name is what the loader looks for."""
+        pinned = self.content.pin_memory() if isinstance(self.content, Crops) else self.content
+        return replace(self, content=pinned)
+
+
+class Steps(Dataset[Made]):
+    """The batches of a phase by step: what runs in the workers."""
+
+    def __init__(
+        self, feed: Feed, sizes: Callable[[int], tuple[int, int]], seed: tuple[int, ...]
+    ) -> None:
+        self.feed, self.sizes, self.seed = feed, sizes, seed
+
+    def draws(self, step: int) -> Draws:
+        """The draws of this rank's share of a step's batch."""
+        _, batch_size = self.sizes(step)
+        return Draws((*self.seed, step), tuple(range(self.feed.rank, batch_size, self.feed.world)))
+
+    def crops(self, step: int) -> Crops:
+        """The crops of a step. Raises DataError."""
+        feed = self.feed
+        size = feed.crop_size(self.sizes(step)[0])
+        own = self.draws(step).own("crops")
+        samples = []
+        for draw in own:
+            sample = turned(feed.source.sample(size, draw), feed.augment, draw)
+            if feed.augment.mixup and draw.random() < feed.augment.mixup:
+                second = turned(feed.source.sample(size, draw), feed.augment, draw)
+                sample = blended(sample, second, feed.augment, draw)
+            samples.append(sample)
+        return collected(samples, [draw.facts for draw in own])
+
+    def batch(self, crops: Crops, step: int) -> Batch:
+        """Pairs of a step's crops, on the device."""
+        feed, draws, parts = self.feed, self.draws(step), []
+        if crops.photos is not None:
+            mine = Draws(draws.seed, tuple(draws.indices[place] for place in crops.photo_places))
+            photos = to_images(crops.photos, feed.device)
+            parts.append(feed.degradation.batch(photos, feed.scale, mine))
+        if crops.gt is not None and crops.lq is not None:
+            parts.append(self.given(crops.lq, crops.gt))
+        batch = joined(parts, list(crops.order))
+        facts = zip(crops.facts, batch.facts, strict=True)
+        return replace(batch, facts=tuple(crop | drawn for crop, drawn in facts))
+
+    def given(self, lq: torch.Tensor, gt: torch.Tensor) -> Batch:
+        """Pairs that were photographed as such."""
+        images, target = (to_images(crops, self.feed.device) for crops in (lq, gt))
+        if isinstance(self.feed.degradation, SecondOrder) and self.feed.degradation.sharpen_gt:
+            return Batch(lq=images, gt=sharpen(target), plain_gt=target)
+        return Batch(lq=images, gt=target)
+
+    @property
+    def degrades_here(self) -> bool:
+        """Whether the workers make LQ, too, because no GPU would be faster."""
+        return self.feed.device.type == "cpu" or not self.feed.degradation.on_device
+
+    def __getitem__(self, step: int) -> Made:
+        """All of a step that is done in a worker."""
+        source = self.feed.source
+        known = set(source.skipped)
+        try:
+            crops = self.crops(step)
+            with torch.no_grad():
+                content = on_cpu(self).batch(crops, step) if self.degrades_here else crops
+        except DataError as error:
+            return Made(None, error=str(error))
+        new = ((name, text) for name, text in source.skipped.items() if name not in known)
+        return Made(content, skipped=tuple(new))
+
+
+def on_cpu(steps: Steps) -> Steps:
+    """The same steps, made on the CPU."""
+    return Steps(replace(steps.feed, device=CPU), steps.sizes, steps.seed)
+
+
+class Stream:
+    """The batches of one phase; remembers its pair pool and what it had to skip.
+
+    Args:
+        feed: where they come from.
+        sizes: the side of LQ and the size of the global batch at a step; with workers it has to be
+            picklable.
+        seed: of the phase; the draws of a step come from (*seed, step).
+    """
+
+    def __init__(
+        self, feed: Feed, sizes: Callable[[int], tuple[int, int]], seed: tuple[int, ...]
+    ) -> None:
+        self.steps = Steps(feed, sizes, seed)
+        self.skipped: dict[str, str] = dict(feed.source.skipped)
+        degradation = feed.degradation
+        pool_size = degradation.pool_size if isinstance(degradation, SecondOrder) else 0
+        self.pool = PairPool(pool_size) if pool_size else None
+
+    def batches(self, start: int, stop: int) -> Iterator[Batch]:
+        """The batches of the steps from `start` to before `stop`, on the feed's device.
+
+        Raises:
+            DataError: when one can't be made.
+        """
+        feed = self.steps.feed
+        on_gpu = feed.device.type == "cuda"
+        loader: DataLoader[Made] = DataLoader(
+            self.steps,
+            batch_size=None,
+            sampler=range(start, stop),
+            num_workers=feed.workers,
+            pin_memory=on_gpu and not self.steps.degrades_here,
+            generator=torch.Generator(),  # else the loader would move the global one
+        )
+        for step, made in zip(range(start, stop), loader, strict=True):
+            yield self.finished(made, step)
+
+    @torch.no_grad()
+    def finished(self, made: Made, step: int) -> Batch:
+        """What is left to be done of a step where it is trained: the device's part, the pool."""
+        self.report(made)
+        feed, content = self.steps.feed, made.content
+        if isinstance(content, Crops):
+            batch = self.steps.batch(content, step)
+        else:
+            assert content is not None
+            batch = content.map(lambda tensor: tensor.to(feed.device, non_blocking=True))
+        if self.pool is None:
+            return batch
+        return self.pool.exchange(batch, generator((*self.steps.seed, step), "pool", feed.rank))
+
+    def report(self, made: Made) -> None:
+        """Stop for an error; remember and log what was skipped for the first time."""
+        if made.error:
+            raise DataError(made.error)
+        for name, sentence in made.skipped:
+            if name not in self.skipped:
+                logger.warning("skipped: %s", sentence)
+            self.skipped[name] = sentence
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the next batches depend on, beside the step."""
+        return {} if self.pool is None else self.pool.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on as the stream whose state it is."""
+        if self.pool is not None:
+            self.pool.load_state_dict(state)
+
+
+def summary_of(skipped: dict[str, str]) -> str:
+    """One line on what a run left out; empty where nothing was."""
+    return f"{len(skipped)} skipped: {one_of(skipped)}" if skipped else ""

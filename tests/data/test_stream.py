@@ -1,0 +1,211 @@
+"""The stream: the same batches whatever the workers, the ranks and the stops."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from skimage import data
+from torch import Tensor
+
+from diffir.data import (
+    DEGRADATIONS,
+    Augment,
+    Batch,
+    Bicubic,
+    Feed,
+    Holes,
+    MotionBlur,
+    SecondOrder,
+    Stream,
+    data_sets,
+    imresize,
+    open_sets,
+)
+from diffir.data.pixels import round_to_8_bit, to_tensor
+from diffir.errors import DataError
+
+SMALL = SecondOrder(context=8, pool_size=6)
+WAYS: dict[str, tuple[Any, int]] = {
+    "bicubic": (Bicubic(), 4),
+    "second order": (SMALL, 2),
+    "sharpened": (SecondOrder(context=0, pool_size=0, sharpen_gt=True), 1),
+    "motion": (MotionBlur(length=(0, 9)), 1),
+    "holes": (Holes(), 1),
+}
+
+
+def sizes(step: int) -> tuple[int, int]:
+    """Two sizes of crops: progressive training in small."""
+    return (16, 4) if step < 3 else (24, 2)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for index, photo in enumerate((data.astronaut(), data.coffee(), data.chelsea())):
+        Image.fromarray(photo[40:160, 100 : 220 + index]).save(folder / f"{index}.png")
+    return folder
+
+
+def feed_of(way: str, *words: object, **options: Any) -> Feed:
+    degradation, scale = WAYS[way]
+    source = open_sets(data_sets(map(str, words)), scale=scale)
+    return Feed(source=source, degradation=degradation, scale=scale, **options)
+
+
+def batches(
+    feed: Feed, start: int = 0, stop: int = 5, seed: tuple[int, ...] = (7, 1)
+) -> list[Batch]:
+    return list(Stream(feed, sizes, seed).batches(start, stop))
+
+
+def equal(first: list[Batch], second: list[Batch]) -> bool:
+    pairs = [(a.tensors(), b.tensors()) for a, b in zip(first, second, strict=True)]
+    return all(
+        a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a) for a, b in pairs
+    )
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_workers_change_no_bit(photos: Path, way: str) -> None:
+    alone, shared = (batches(feed_of(way, photos, workers=n)) for n in (0, 2))
+    assert equal(alone, shared)
+    assert [batch.facts for batch in alone] == [batch.facts for batch in shared]
+
+
+@pytest.mark.parametrize("way", [way for way in WAYS if way != "second order"])
+def test_ranks_share_out_the_very_batch_that_one_process_makes(photos: Path, way: str) -> None:
+    whole = batches(feed_of(way, photos))
+    ranks = [batches(feed_of(way, photos, rank=rank, world=2)) for rank in (0, 1)]
+    for step, batch in enumerate(whole):
+        for name, tensor in batch.tensors().items():
+            for rank in (0, 1):
+                assert torch.equal(ranks[rank][step].tensors()[name], tensor[rank::2]), name
+
+
+def test_without_a_pool_ranks_share_out_the_second_order_too(photos: Path) -> None:
+    WAYS["poolless"] = (SMALL.model_copy(update={"pool_size": 0}), 2)
+    try:
+        whole = batches(feed_of("poolless", photos))
+        second = batches(feed_of("poolless", photos, rank=1, world=2))
+    finally:
+        del WAYS["poolless"]
+    assert all(torch.equal(a.lq[1::2], b.lq) for a, b in zip(whole, second, strict=True))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_resumed_stream_goes_on_as_an_unbroken_one(photos: Path, way: str) -> None:
+    whole = batches(feed_of(way, photos), stop=8)
+    broken = Stream(feed_of(way, photos), sizes, (7, 1))
+    first = list(broken.batches(0, 5))
+    resumed = Stream(feed_of(way, photos), sizes, (7, 1))
+    resumed.load_state_dict(broken.state_dict())
+    assert equal(whole, first + list(resumed.batches(5, 8)))
+
+
+def test_another_seed_or_step_gives_other_batches(photos: Path) -> None:
+    first, second = batches(feed_of("bicubic", photos), stop=2)
+    (other,) = batches(feed_of("bicubic", photos), stop=1, seed=(8, 1))
+    assert not torch.equal(first.gt, second.gt)
+    assert not torch.equal(first.gt, other.gt)
+
+
+def test_the_global_generators_are_neither_used_nor_moved(photos: Path) -> None:
+    for way in WAYS:
+        before = torch.get_rng_state()
+        batches(feed_of(way, photos), stop=1)
+        assert torch.equal(before, torch.get_rng_state())
+
+
+def test_batches_and_crops_change_with_the_step(photos: Path) -> None:
+    shapes = [tuple(batch.lq.shape) for batch in batches(feed_of("bicubic", photos))]
+    assert shapes == [(4, 3, 16, 16)] * 3 + [(2, 3, 24, 24)] * 2
+
+
+def test_a_bicubic_crop_is_a_crop_of_the_reduced_picture(photos: Path) -> None:
+    """To the bit, borders included: the margin holds all that the kernel sees."""
+    whole = to_tensor(np.array(Image.open(photos / "0.png")))
+    reduced = round_to_8_bit(imresize(whole, 1 / 4))[0]
+    lq_windows = reduced.unfold(1, 24, 1).unfold(2, 24, 1)  # (3, y, x, 24, 24)
+    feed = feed_of("bicubic", photos / "0.png", augment=Augment(flips=False, turns=False))
+    places = set()
+    for batch in batches(feed, 3, 40):
+        for lq, gt in zip(batch.lq, batch.gt, strict=True):
+            found = (lq_windows == lq[:, None, None]).all(dim=(0, 3, 4)).nonzero().tolist()
+            assert len(found) == 1
+            ((y, x),) = found
+            assert torch.equal(gt, whole[0, :, 4 * y : 4 * y + 96, 4 * x : 4 * x + 96])
+            places |= {("top", y == 0), ("bottom", y == 6), ("left", x == 0), ("right", x == 6)}
+    assert {(side, True) for side in ("top", "bottom", "left", "right")} <= places
+
+
+def test_inpainting_sees_the_known_pixels_and_the_mask(photos: Path) -> None:
+    (batch,) = batches(feed_of("holes", photos), stop=1)
+    assert batch.mask is not None
+    assert batch.mask.unique().tolist() == [0, 1]
+    assert torch.equal(batch.lq, torch.cat([batch.gt * (1 - batch.mask), batch.mask], 1))
+    for mask, fact in zip(batch.mask, batch.facts, strict=True):
+        assert float(mask.mean()) == pytest.approx(fact["hole_share"], abs=1e-6)
+
+
+def test_given_pairs_and_photos_make_one_batch(tmp_path: Path, photos: Path) -> None:
+    for side, value in (("gt", 200), ("lq", 100)):
+        (tmp_path / "pairs" / side).mkdir(parents=True)
+        flat = np.full((60, 60, 3), value, np.uint8)
+        Image.fromarray(flat).save(tmp_path / "pairs" / side / "flat.png")
+    (tmp_path / "sets.yaml").write_text(
+        "- {gt: pairs/gt, lq: pairs/lq, weight: 1}\n- {photos: photos, weight: 1}\n"
+    )
+    for way in ("motion", "sharpened"):
+        found = batches(feed_of(way, tmp_path / "sets.yaml", augment=Augment(mixup=0.5)), stop=3)
+        assert photos.exists()
+        flat = sum(int((x == 100 / 255).all()) for batch in found for x in batch.lq)
+        assert 0 < flat < 12
+        for batch in found:
+            for lq, gt, fact in zip(batch.lq, batch.gt, batch.facts, strict=True):
+                is_flat = bool((lq == 100 / 255).all())
+                assert is_flat == bool((gt - 200 / 255).abs().max() < 1e-6)
+                assert is_flat == ("flat" in str(fact["picture"]))
+
+
+def test_the_pool_mixes_what_single_batches_share(photos: Path) -> None:
+    feed = feed_of("second order", photos)
+    stream = Stream(feed, lambda _step: (16, 4), (7, 1))
+    shares = [{fact["resize"] for fact in batch.facts} for batch in stream.batches(0, 9)]
+    assert len(shares[0]) == 1
+    assert max(len(share) for share in shares) > 1
+
+
+def test_what_was_skipped_is_told_by_workers_too(photos: Path) -> None:
+    whole = (photos / "0.png").read_bytes()
+    (photos / "broken.png").write_bytes(whole[: len(whole) // 2])
+    for workers in (0, 2):
+        stream = Stream(feed_of("bicubic", photos, workers=workers), sizes, (7, 1))
+        list(stream.batches(0, 12))
+        (sentence,) = stream.skipped.values()
+        assert "broken.png" in sentence
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_error_in_a_worker_is_one_sentence(photos: Path, workers: int) -> None:
+    for file in photos.iterdir():
+        file.write_bytes(file.read_bytes()[:2000])
+    stream = Stream(feed_of("bicubic", photos, workers=workers), sizes, (7, 1))
+    with pytest.raises(DataError, match="in a row can't be read") as caught:
+        list(stream.batches(0, 3))
+    assert "\n" not in str(caught.value)
+
+
+def test_degradations_that_have_a_name_survive_json() -> None:
+    for settings in DEGRADATIONS.values():
+        assert type(settings).model_validate_json(settings.model_dump_json()) == settings
+
+
+def test_the_crops_of_dead_leaves_differ_by_seed_and_step() -> None:
+    feed = feed_of("bicubic", "dead-leaves")
+    seen: list[Tensor] = [batch.gt for batch in batches(feed, stop=2)]
+    assert not torch.equal(seen[0], seen[1])
