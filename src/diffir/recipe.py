@@ -1,10 +1,12 @@
 """Recipe: how a network is trained, validated on reading."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from diffir.data import Augment, Bicubic, Degradation, Values
+from diffir.data.settings import sentence
+from diffir.errors import RecipeError
 
 
 class Growth(Values):
@@ -68,3 +70,10 @@ class Recipe(Values):
         """Every (side of the LQ crops, pictures in the batch) that its phases come to."""
         phases = (self.stage1, self.prior, self.joint)
         return {p.sizes(step) for p in phases for step in (0, *(g.from_step for g in p.growth))}
+
+    def changed(self, **values: Any) -> "Recipe":
+        """A recipe with other values, validated; raises RecipeError where they are none."""
+        try:
+            return Recipe(**{**dict(self), **values})
+        except ValidationError as error:
+            raise RecipeError(sentence(error)) from error

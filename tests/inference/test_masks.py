@@ -5,7 +5,8 @@ import pytest
 
 from diffir.errors import MaskError
 from diffir.images import Picture
-from diffir.inference.masks import find_holes, holes_of
+from diffir.images.holes import holes_of
+from diffir.inference.masks import find_holes
 
 LEFT = np.zeros((4, 6), bool)
 LEFT[:, :2] = True

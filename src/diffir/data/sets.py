@@ -143,11 +143,21 @@ def entries_of_sets(sets: Sequence[AnySet], scale: int) -> tuple[list[Entry], di
 
 def entries_of(chosen: PhotoSet | PairSet, scale: int) -> tuple[list[Entry], dict[str, str]]:
     """The pictures of a set, and a sentence for each that is unfit. Raises DataError for none."""
+    files, alone = files_of(chosen)
+    entries, unfit = indexed(files, scale)
+    return entries, alone | unfit
+
+
+def files_of(chosen: PhotoSet | PairSet) -> tuple[list[tuple[File, File | None]], dict[str, str]]:
+    """GT and LQ files of a set, unopened, and a sentence for each that has no partner or place.
+
+    Raises:
+        DataError: when there are none.
+    """
     if isinstance(chosen, PairSet):
         gts = picture_files([chosen.gt])
-        pairs, unpaired = pair_files(gts, chosen.gt, chosen.lq, chosen.lq_name)
-        entries, unfit = indexed(((file_of(gt), file_of(lq)) for gt, lq in pairs), scale)
-        return entries, unfit | unpaired
+        pairs, alone = pair_files(gts, chosen.gt, chosen.lq, chosen.lq_name)
+        return [(file_of(gt), file_of(lq)) for gt, lq in pairs], alone
     files: list[tuple[File, File | None]] = []
     problems = {}
     for path in listed(chosen.photos):
@@ -158,8 +168,7 @@ def entries_of(chosen: PhotoSet | PairSet, scale: int) -> tuple[list[Entry], dic
         files += [(s["gt"], s.get("lq")) for s in samples.values() if "gt" in s]
         if problem:
             problems[str(path)] = problem
-    entries, unfit = indexed(files, scale)
-    return entries, problems | unfit
+    return files, problems
 
 
 def file_of(path: Path) -> File:

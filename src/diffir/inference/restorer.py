@@ -14,12 +14,13 @@ from torch import Tensor
 
 from diffir.errors import DeviceError, MaskError, PictureError, WeightsError
 from diffir.images import Picture, read
+from diffir.images.holes import Holes
 from diffir.loading import load_checkpoint
 from diffir.model import DiffIRS2
 from diffir.tasks import TASKS, Task, unwanted_mask
 
 from .devices import is_out_of_memory, pick_device, place
-from .masks import Holes, find_holes
+from .masks import find_holes
 from .padding import pad_to_multiple
 from .planes import join, split
 

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-from diffir.data.motion import SHAKE
 from diffir.model import DiffIRConfig
 from diffir.tasks import Deblurring
 
@@ -22,5 +21,5 @@ DEBLUR_LITE = Preset(
     summary="motion blur away, small enough for CPUs",
     task=Deblurring(),
     config=replace(lite(DEBLUR.config), unshuffle=2, upscale=2),
-    recipe=lite_recipe(lq_size=128).model_copy(update={"degradation": SHAKE}),
+    recipe=lite_recipe(lq_size=128).changed(degradation="motion"),
 )

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-from diffir.data.masks import EVERYDAY, Holes
 from diffir.model import DiffIRConfig
 from diffir.tasks import Inpainting
 
@@ -34,5 +33,5 @@ INPAINT_LITE = Preset(
     summary="holes filled, small enough for CPUs",
     task=Inpainting(),
     config=replace(lite(INPAINT.config), unshuffle=2, upscale=2),
-    recipe=lite_recipe(lq_size=128).model_copy(update={"degradation": Holes(masks=EVERYDAY)}),
+    recipe=lite_recipe(lq_size=128).changed(degradation="holes-everyday"),
 )

@@ -111,7 +111,7 @@ def holes(files: Iterable[Path]) -> "Iterator[Mask]":
     import numpy as np
 
     from diffir.images import read
-    from diffir.inference.masks import holes_of
+    from diffir.images.holes import holes_of
 
     for path in files:
         yield holes_of(read(path)).astype(np.uint8)

@@ -41,7 +41,7 @@ def preview(
 
     preset, recipe = preset_with_recipe(name)
     if kind is not None:
-        recipe = type(recipe)(**{**dict(recipe), "degradation": kind})
+        recipe = recipe.changed(degradation=kind)
     feed = feed_of(preset, recipe, sources, device=torch.device("cpu"))
     lq_size, _ = recipe.stage1.sizes(step)
     stream = Stream(feed, lambda _step: (lq_size, count), (seed, 1))

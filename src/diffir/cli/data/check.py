@@ -1,0 +1,87 @@
+"""diffir data check: what is wrong with pictures, before hours are spent on them."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+from rich.progress import track
+from rich.table import Table
+
+from diffir.cli.app import USER_MISTAKE, complain, err, explained, fail, out, say
+
+from .app import data
+
+if TYPE_CHECKING:
+    from diffir.data.check import Finding
+
+T = TypeVar("T")
+
+
+@data.command()
+@explained
+def check(
+    sources: Annotated[
+        list[str], typer.Argument(metavar="DATA...", help="As `diffir train --data` takes it")
+    ],
+    lq: Annotated[
+        Path | None, typer.Option(help="Folder of LQ; DATA is then the one folder of its GT")
+    ] = None,
+    lq_name: Annotated[str, typer.Option(help="Name of LQ, {} being that of GT: {}x4, say")] = "{}",
+    scale: Annotated[int, typer.Option(min=1, help="GT is so much larger than LQ")] = 1,
+    crop: Annotated[int, typer.Option(min=0, help="Side of GT's crops, in pixels")] = 0,
+    masks: Annotated[
+        list[Path] | None, typer.Option(help="Masks, or folders of them, to check as well")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option("--json", help="A file to write every finding into")
+    ] = None,
+) -> None:
+    """Decode every picture, and list what training would stumble over.
+
+    Unreadable, too small, unpaired, of another size than its partner, there twice; masks that are
+    empty or mostly hole. Exit code 2 where there is any such problem. What is only converted (gray,
+    alpha, CMYK, 16 bit) is counted.
+    """
+    from diffir.data.check import check as check_sets
+    from diffir.data.check import check_masks
+    from diffir.data.sets import PairSet, data_sets
+    from diffir.files import write_whole
+
+    sets = data_sets(sources)
+    if lq is not None:
+        if len(sources) != 1:
+            raise fail(f"{len(sources)} folders and --lq found; give the one folder of its GT")
+        sets = [PairSet(gt=Path(sources[0]), lq=lq, lq_name=lq_name)]
+    findings = check_sets(sets, scale=scale, crop=crop, watch=watched)
+    findings += check_masks(masks or [])
+    tell(findings)
+    if report:
+        text = json.dumps([asdict(finding) for finding in findings], indent=1, ensure_ascii=False)
+        write_whole(text.encode(), report)
+    if any(finding.is_problem for finding in findings):
+        raise typer.Exit(USER_MISTAKE)
+
+
+def watched(items: Iterable[T], total: int) -> Iterable[T]:
+    """The items, with a bar if somebody is watching."""
+    return track(
+        items, "checking", total=total, console=err, transient=True, disable=not err.is_terminal
+    )
+
+
+def tell(findings: "list[Finding]") -> None:
+    """A line for each problem, then a table of how many there are of each kind."""
+    for finding in findings:
+        if finding.is_problem:
+            complain(f"{finding.kind}:", finding.message)
+    if not findings:
+        say("nothing found")
+        return
+    table = Table("found", "pictures", "", box=None)
+    for (kind, is_problem), count in Counter((f.kind, f.is_problem) for f in findings).items():
+        table.add_row(kind, str(count), "problem" if is_problem else "converted when learnt from")
+    out.print(table)

@@ -1,0 +1,57 @@
+"""One photo degraded whole: what users try networks on."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from skimage import data
+
+from diffir.data import DEGRADATIONS
+from diffir.data.photo import degraded
+from diffir.errors import DataError
+from diffir.images import Picture
+
+PHOTO = Picture.from_array(np.ascontiguousarray(data.astronaut()[:81, 180:250]))
+WAYS = {"bicubic": 4, "published": 2, "mild": 4, "motion": 1, "phone": 1, "holes-everyday": 1}
+
+
+@pytest.mark.parametrize(("name", "scale"), WAYS.items())
+def test_every_degradation_makes_a_picture_of_a_seed(name: str, scale: int) -> None:
+    first, again, other = (degraded(PHOTO, DEGRADATIONS[name], seed, scale) for seed in (1, 1, 2))
+    assert (first.height, first.width) == (81 // scale, 70 // scale)
+    assert first.bit_depth == 8
+    assert np.array_equal(first.to_array(), again.to_array())
+    assert np.array_equal(first.to_array(), other.to_array()) == (name == "bicubic")
+
+
+def test_holes_are_transparent_and_the_colours_stay() -> None:
+    found = degraded(PHOTO, DEGRADATIONS["holes-wide-256"], 0)
+    assert found.alpha is not None
+    assert 0 < (found.alpha == 0).mean() < 0.55
+    assert np.array_equal(found.pixels, PHOTO.pixels)
+
+
+def test_holes_grow_with_the_photo() -> None:
+    large = Picture.from_array(np.zeros((800, 1200, 3), np.uint8))
+    small = Picture.from_array(np.zeros((200, 300, 3), np.uint8))
+    shares = [
+        np.mean([(degraded(p, DEGRADATIONS["holes-narrow-256"], s).alpha == 0).mean()
+                 for s in range(6)])
+        for p in (small, large)
+    ]  # fmt: skip
+    assert shares[0] == pytest.approx(shares[1], rel=0.05)
+
+
+def test_gray_stays_gray_and_alpha_goes_along() -> None:
+    gray = replace(PHOTO, pixels=PHOTO.pixels[..., :1], alpha=np.ones((81, 70), np.float32))
+    found = degraded(gray, DEGRADATIONS["bicubic"], 0, 2)
+    assert found.is_gray
+    assert found.alpha is not None
+    assert found.alpha.shape == (40, 35)
+    assert found.alpha.min() > 0.999
+
+
+def test_a_photo_smaller_than_the_scale_is_a_sentence() -> None:
+    tiny = Picture.from_array(np.zeros((3, 9, 3), np.uint8))
+    with pytest.raises(DataError, match="9×3 pixels found; at least 4×4"):
+        degraded(tiny, DEGRADATIONS["bicubic"], 0, 4)
