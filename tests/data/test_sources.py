@@ -144,6 +144,21 @@ def test_no_photo_at_all_is_needed() -> None:
     assert sample.gt.std() > 1
 
 
+def test_synthetic_pictures_may_take_their_colours_from_photos(tmp_path: Path) -> None:
+    save(tmp_path / "red/a.png", np.full((64, 64, 3), (200, 30, 20), np.uint8))
+    described = tmp_path / "sets.yaml"
+    described.write_text("- {synthetic: dead-leaves, colours: red}")
+    source = opened(described)
+    source.require(SIZE)
+    assert names(crops(source, 2)) == {"dead leaves"}
+    for sample in crops(source, 6):
+        red, green, blue = sample.gt.reshape(-1, 3).mean(axis=0)
+        assert red > 3 * green > 3 * blue
+    save(tmp_path / "red/a.png", photo(20, 20))
+    with pytest.raises(DataError, match="no training picture is as large as the crop of 64"):
+        opened(described).require(SIZE)
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

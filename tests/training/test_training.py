@@ -128,7 +128,8 @@ def test_stage_2_begins_with_the_restorer_of_stage_1(tmp_path: Path, feed: Feed)
 def test_training_lowers_the_loss(tmp_path: Path, feed: Feed) -> None:
     torch.manual_seed(0)
     phase = PHASE.model_copy(update={"steps": 160, "learning_rate": 3e-3})
-    run_phase("stage1", 1, Stage1(DiffIRS1(TOY)), phase, RECIPE, feed, run_in(tmp_path))
+    run = run_in(tmp_path, save_every=1000)
+    run_phase("stage1", 1, Stage1(DiffIRS1(TOY)), phase, RECIPE, feed, run)
     lines = (tmp_path / "log.jsonl").read_text().splitlines()
     losses = [json.loads(line)["pixel_l1"] for line in lines]
     assert len(losses) == 160

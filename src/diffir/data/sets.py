@@ -43,6 +43,8 @@ class SyntheticSet(Values):
     """Pictures made anew for each crop."""
 
     synthetic: Annotated[DeadLeaves, BeforeValidator(named(SYNTHETICS))]
+    colours: Path | None = None
+    """Photos whose colours are taken, as `photos` names them; None: each invents its own."""
     weight: Positive = 1
 
 
@@ -120,7 +122,9 @@ def open_sets(sets: Sequence[AnySet], *, scale: int, on_bad: OnBad = "skip") -> 
     for chosen in sets:
         if chosen.weight is not None:
             if isinstance(chosen, SyntheticSet):
-                sources.append(Synthetic(chosen.synthetic))
+                photos = [PhotoSet(photos=chosen.colours)] if chosen.colours else None
+                colours = open_sets(photos, scale=1, on_bad=on_bad) if photos else None
+                sources.append(Synthetic(chosen.synthetic, colours))
             else:
                 sources.append(pictures([chosen]))
             weights.append(chosen.weight)

@@ -23,6 +23,8 @@ OnBad = Literal["skip", "stop"]
 
 MOST_TRIES = 100  # pictures in a row that can't be decoded before a run of `skip` gives up
 CACHE_BYTES = 1_000_000_000
+PALETTE = CropSize(lq=64, scale=1)
+"""The part of a photo whose colours a synthetic picture takes."""
 
 
 class Source(Protocol):
@@ -155,27 +157,40 @@ class Pictures:
 
 
 class Synthetic:
-    """Dead leaves: pictures that nobody has to take, made anew for each crop."""
+    """Dead leaves: pictures that nobody has to take, made anew for each crop.
 
-    def __init__(self, settings: DeadLeaves) -> None:
-        self.settings = settings
-        self.skipped: dict[str, str] = {}
+    Their colours are their own, or those of a crop of `colours`.
+    """
+
+    def __init__(self, settings: DeadLeaves, colours: Source | None = None) -> None:
+        self.settings, self.colours = settings, colours
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """Photos that gave no colours."""
+        return self.colours.skipped if self.colours else {}
 
     def require(self, size: CropSize) -> None:
-        """Any size can be had."""
+        """Any size can be had; raises DataError where no photo is large enough to take colours."""
+        if self.colours:
+            self.colours.require(PALETTE)
 
     def sample(self, size: CropSize, draw: np.random.Generator) -> Sample:
         """A picture of the crop's size and its margin."""
         side = size.gt + 2 * size.margin
-        return Sample(dead_leaves(side, side, self.settings, draw), None, "dead leaves")
+        palette = self.colours.sample(PALETTE, draw).gt.reshape(-1, 3) if self.colours else None
+        return Sample(dead_leaves(side, side, self.settings, draw, palette), None, "dead leaves")
 
     def has_pairs(self) -> bool:
         """No."""
         return False
 
     def describe(self) -> dict[str, int | str]:
-        """Its kind."""
-        return {"synthetic": "dead leaves"}
+        """Its kind, and where its colours are from."""
+        colours = (
+            {f"colours: {k}": v for k, v in self.colours.describe().items()} if self.colours else {}
+        )
+        return {"synthetic": "dead leaves", **colours}
 
 
 class Mixture:
