@@ -110,6 +110,20 @@ def test_a_picture_does_not_depend_on_the_rest_of_its_batch_by_a_bit() -> None:
         assert torch.equal(whole, torch.cat(apart))
 
 
+def test_kernels_have_one_size_whatever_was_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For sums of another size are added up in another order."""
+    sides, real = set(), second_order.filter2d
+
+    def spy(images: Tensor, kernels: Tensor) -> Tensor:
+        sides.add(tuple(kernels.shape[1:]))
+        return real(images, kernels)
+
+    monkeypatch.setattr(second_order, "filter2d", spy)
+    for seed in range(8):
+        degrade(photos()[:1], 2, PUBLISHED, (seed,))
+    assert sides == {(21, 21)}
+
+
 def test_pictures_of_a_batch_are_spoiled_differently() -> None:
     lq = degrade(photos()[:1].expand(3, -1, -1, -1), 2, PUBLISHED, (1,))
     assert not torch.equal(lq[0], lq[1])

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import webdataset
 import yaml
 from PIL import Image
 from skimage import data
@@ -306,7 +307,6 @@ def test_shards_hold_pairs_too(tmp_path: Path, pairs: Path) -> None:
 
 
 def test_equal_sets_make_equal_shards_that_webdataset_reads(tmp_path: Path, pairs: Path) -> None:
-    webdataset = pytest.importorskip("webdataset")
     first, second = (shards_of(pairs, tmp_path / name, 10**9)[0] for name in ("x", "y"))
     assert first.read_bytes() == second.read_bytes()
     samples = list(webdataset.WebDataset(str(first), shardshuffle=False))

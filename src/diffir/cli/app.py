@@ -1,7 +1,7 @@
 """The verbs, and what is common to them: options, errors, consoles."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated, ParamSpec, TypeVar
 
 import typer
@@ -13,6 +13,7 @@ from diffir.errors import DiffIRError
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 USER_MISTAKE = 2
 INTERRUPTED = 130
@@ -42,6 +43,18 @@ def fail(message: str) -> typer.Exit:
     """Print a sentence to standard error and give the exit for a user's mistake."""
     complain("error:", message)
     return typer.Exit(USER_MISTAKE)
+
+
+def counted(number: int, thing: str) -> str:
+    """`1 pair`, `2 pairs`."""
+    return f"{number} {thing}" + ("" if number == 1 else "s")
+
+
+def watched(items: Iterable[T], what: str, total: int) -> Iterable[T]:
+    """The items, with a bar if somebody is watching."""
+    from rich.progress import track
+
+    return track(items, what, total=total, console=err, transient=True, disable=not err.is_terminal)
 
 
 def explained(verb: Callable[P, R]) -> Callable[P, R]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+import torch
 
 Facts: TypeAlias = dict[str, float | str]
 """What was drawn for a picture, by name."""
@@ -41,6 +42,15 @@ def generator(seed: tuple[int, ...], stream: str, *key: int) -> Draw:
     spawn_key = (int.from_bytes(stream.encode(), "big"), *key)
     sequence = np.random.SeedSequence(list(seed), spawn_key=spawn_key)
     return Draw(np.random.PCG64(sequence))
+
+
+def noise_generator(draw: np.random.Generator, device: torch.device) -> torch.Generator:
+    """A generator of noise for a picture on a device.
+
+    It lives there on a GPU, where the CPU would be the bottleneck: GPUs and CPUs see other noise.
+    """
+    home = device if device.type == "cuda" else torch.device("cpu")
+    return torch.Generator(home).manual_seed(int(draw.integers(2**63)))
 
 
 @dataclass(frozen=True)

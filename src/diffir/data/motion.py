@@ -17,7 +17,7 @@ from pydantic import AfterValidator, Field
 from torch import Tensor
 
 from .batch import Batch, cut
-from .draws import Draws, Facts, note
+from .draws import Draws, Facts, noise_generator, note
 from .pixels import round_to_8_bit, to_pixels, to_tensor
 from .settings import CountSpan, NotNegative, NotNegativeSpan, Probability, Values, ordered
 
@@ -185,8 +185,8 @@ def brighten_highlights(light: Tensor, gain: float) -> Tensor:
 
 
 def add_noise(light: Tensor, shot: float, read: float, generator: torch.Generator) -> Tensor:
-    """Sensor noise: variance shot · light + read²; drawn on the CPU, alike for all devices."""
-    noise = torch.randn(light.shape, generator=generator).to(light)
+    """Sensor noise: variance shot · light + read²."""
+    noise = torch.randn(light.shape, generator=generator, device=generator.device).to(light)
     return light + (shot * light + read**2).sqrt() * noise
 
 
@@ -212,7 +212,7 @@ def record(image: Tensor, settings: MotionBlur, draw: np.random.Generator) -> Te
         light = blur(light, path_kernel(path))
     shot, read = draw.uniform(*settings.shot_noise), draw.uniform(*settings.read_noise)
     note(draw, shot_noise=shot, read_noise=read)
-    generator = torch.Generator().manual_seed(int(draw.integers(2**63)))
+    generator = noise_generator(draw, light.device)
     light = add_noise(light.clamp(0, 1), shot, read, generator)
     lq = linear_to_srgb(light.clamp(0, 1))
     if draw.random() < settings.jpeg_probability:

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field
 from torch import Tensor
 
 from .batch import Batch, cut
-from .draws import Draws, Facts, note
+from .draws import Draws, Facts, noise_generator, note
 from .jpeg import jpeg
 from .kernels import (
     KernelSettings,
@@ -191,19 +191,17 @@ def luma(image: Tensor) -> Tensor:
 
 
 def add_noise(image: Tensor, settings: Round, draw: np.random.Generator) -> Tensor:
-    """One picture (3, H, W) with Gaussian or Poisson noise, alike in its channels or not.
-
-    Drawn on the CPU, so that every device sees the same noise.
-    """
-    generator = torch.Generator().manual_seed(int(draw.integers(2**63)))
+    """One picture (3, H, W) with Gaussian or Poisson noise, alike in its channels or not."""
+    generator = noise_generator(draw, image.device)
+    home = generator.device
     is_gaussian = draw.random() < settings.gaussian_probability
     is_gray = draw.random() < settings.gray_probability
     strength = draw.uniform(*(settings.gaussian_sigma if is_gaussian else settings.poisson_scale))
     if is_gaussian:
         shape = (1 if is_gray else 3, *image.shape[1:])
-        noise = torch.randn(shape, generator=generator) * strength
+        noise = torch.randn(shape, generator=generator, device=home) * strength
     else:  # white is 255 photons
-        light = (luma(image) if is_gray else image).clamp(0, 1).float().cpu() * 255
+        light = (luma(image) if is_gray else image).clamp(0, 1).float().to(home) * 255
         noise = (torch.poisson(light, generator) - light) * strength
     note(draw, noise="gaussian" if is_gaussian else "poisson", noise_sigma=float(noise.std()))
     return (image + noise.to(image) / 255).clamp(0, 1)  # (3, H, W)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from diffir.cli.app import USER_MISTAKE, complain, err, explained, fail, say
+from diffir.cli.app import USER_MISTAKE, complain, counted, err, explained, fail, say
 from diffir.errors import DiffIRError
 
 from .app import data
@@ -96,11 +96,6 @@ def written(writer: "PairWriter", clip: "Clip") -> "Tally | None":
         f"with {counted(tally.cuts, 'cut')}"
     )
     return tally
-
-
-def counted(number: int, thing: str) -> str:
-    """`1 pair`, `2 pairs`."""
-    return f"{number} {thing}" + ("" if number == 1 else "s")
 
 
 @contextmanager

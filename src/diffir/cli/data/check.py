@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
-from rich.progress import track
 from rich.table import Table
 
-from diffir.cli.app import USER_MISTAKE, complain, err, explained, fail, out, say
+from diffir.cli.app import USER_MISTAKE, complain, explained, fail, out, say, watched
 
 from .app import data
 
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
     from diffir.data.check import Finding
 
 T = TypeVar("T")
+
+SHOWN = 20  # sentences of a kind: a set can be wrong as a whole, and then one picture tells enough
 
 
 @data.command()
@@ -56,7 +57,7 @@ def check(
         if len(sources) != 1:
             raise fail(f"{len(sources)} folders and --lq found; give the one folder of its GT")
         sets = [PairSet(gt=Path(sources[0]), lq=lq, lq_name=lq_name)]
-    findings = check_sets(sets, scale=scale, crop=crop, watch=watched)
+    findings = check_sets(sets, scale=scale, crop=crop, watch=checking)
     findings += check_masks(masks or [])
     tell(findings)
     if report:
@@ -66,18 +67,22 @@ def check(
         raise typer.Exit(USER_MISTAKE)
 
 
-def watched(items: Iterable[T], total: int) -> Iterable[T]:
+def checking(items: Iterable[T], total: int) -> Iterable[T]:
     """The items, with a bar if somebody is watching."""
-    return track(
-        items, "checking", total=total, console=err, transient=True, disable=not err.is_terminal
-    )
+    return watched(items, "checking", total)
 
 
 def tell(findings: "list[Finding]") -> None:
-    """A line for each problem, then a table of how many there are of each kind."""
+    """A line for each problem, up to a number, then a table of how many there are of each kind."""
+    seen = Counter[str]()
     for finding in findings:
         if finding.is_problem:
-            complain(f"{finding.kind}:", finding.message)
+            seen[finding.kind] += 1
+            if seen[finding.kind] <= SHOWN:
+                complain(f"{finding.kind}:", finding.message)
+    for kind, count in seen.items():
+        if count > SHOWN:
+            complain(f"{kind}:", f"{count - SHOWN} more, which --json lists")
     if not findings:
         say("nothing found")
         return

@@ -3,19 +3,16 @@
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import track
 
-from diffir.cli.app import complain, err, explained, fail, say
+from diffir.cli.app import complain, explained, fail, say, watched
 
 from .app import data
 
 if TYPE_CHECKING:
     from diffir.data.masks import Coverage, Mask
-
-T = TypeVar("T")
 
 BAR = 40  # characters of the histogram's longest bar
 SMALLEST, LARGEST = 16, 16384  # sides; smaller masks are all hole or hardly any
@@ -89,11 +86,6 @@ def pictures_in(folder: Path) -> set[Path]:
     if not folder.is_dir():
         raise fail(f"{folder} is a file; name a folder for the masks")
     return {path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES}
-
-
-def watched(items: Iterable[T], what: str, total: int) -> Iterable[T]:
-    """The items, with a bar if somebody is watching."""
-    return track(items, what, total=total, console=err, transient=True, disable=not err.is_terminal)
 
 
 def tell(files: list[Path]) -> None:

@@ -1,0 +1,160 @@
+"""diffir data prepare: from a downloaded set to the folder that training reads."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+
+import typer
+
+from diffir.cli.app import complain, counted, explained, say, watched
+
+from .app import data
+
+if TYPE_CHECKING:
+    from diffir.data.cutting import Cutting
+    from diffir.data.prepare import Prepared
+    from diffir.data.prepare_sets import PublicSet
+
+T = TypeVar("T")
+
+
+def print_sets(wanted: bool) -> None:
+    """Print the sets, where they come from and on which terms, and leave."""
+    if not wanted:
+        return
+    from diffir.data.prepare_sets import PUBLIC_SETS
+
+    for name, public in PUBLIC_SETS.items():
+        say(f"{name}: {told(public)}")
+        say(f"    wants {public.layout}")
+        say(f"    makes {described(public.cutting, public.has_pairs)}")
+    raise typer.Exit
+
+
+@data.command()
+@explained
+def prepare(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="SET",
+            help="div2k, flickr2k, df2k, ost, gopro, hide, places, celeba-hq; or folder, for any "
+            "photos",
+        ),
+    ],
+    source: Annotated[
+        Path, typer.Argument(metavar="SRC", help="The folder that the set was unpacked into")
+    ],
+    target: Annotated[Path, typer.Argument(metavar="DST", help="The folder to make")],
+    split: Annotated[
+        Literal["train", "test"], typer.Option(help="Which part; that for tests stays whole")
+    ] = "train",
+    size: Annotated[
+        int | None, typer.Option(min=0, help="Side of the crops; 0: none, pictures stay whole")
+    ] = None,
+    step: Annotated[
+        int | None, typer.Option(min=1, help="Pixels from crop to crop; half the size if not given")
+    ] = None,
+    scales: Annotated[
+        str | None, typer.Option(help="Reduced copies, by Lanczos: 1,0.75,0.5,1/3; 1: none")
+    ] = None,
+    edge: Annotated[
+        int | None,
+        typer.Option(min=0, help="Short side of one more copy, the smallest one; 0: none"),
+    ] = None,
+    blur: Annotated[
+        Literal["blur", "blur_gamma"], typer.Option(help="Which of GoPro's blurred frames")
+    ] = "blur",
+    on_bad: Annotated[
+        Literal["skip", "stop"],
+        typer.Option(help="What a file does that is unreadable or without its partner"),
+    ] = "skip",
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes; one for each core if not given")
+    ] = None,
+    _list: Annotated[
+        bool,
+        typer.Option(
+            "--list", callback=print_sets, is_eager=True, help="Tell of each set, and its terms"
+        ),
+    ] = False,
+) -> None:
+    """Make the folder that `diffir train --data` reads, of a set that you have downloaded.
+
+    DST gets gt/, for pairs lq/ with the same names, and list.txt. Sizes are the set's usual ones
+    (see --list) if not given; pictures smaller than the crop stay as they are. Whole pictures are
+    copied, crops and copies are PNG of 8 bits. Run again, it goes on.
+    """
+    from diffir.data.prepare import prepare as prepare_set
+    from diffir.data.prepare import set_named, usual_cutting
+
+    public = set_named(name)
+    cutting = chosen(usual_cutting(public, split), size, step, scales, edge)
+    say(told(public))
+    say(f"making {described(cutting, public.has_pairs)}")
+    result = prepare_set(
+        name,
+        source,
+        target,
+        split=split,
+        blur=blur,
+        cutting=cutting,
+        on_bad=on_bad,
+        jobs=jobs,
+        watch=watch,
+    )
+    tell(result, target, public.has_pairs)
+
+
+def chosen(
+    usual: "Cutting", size: int | None, step: int | None, scales: str | None, edge: int | None
+) -> "Cutting":
+    """The usual cutting with what was asked for in its place."""
+    from diffir.data.cutting import scales_of
+
+    side = usual.size if size is None else size
+    between = usual.step if size is None else side - side // 2
+    return replace(
+        usual,
+        size=side,
+        step=between if step is None else step,
+        scales=usual.scales if scales is None else scales_of(scales.split(",")),
+        edge=usual.edge if edge is None else edge,
+    )
+
+
+def told(public: "PublicSet") -> str:
+    """Where a set comes from, and its terms."""
+    if not public.page:
+        return f"{public.title}; terms: {public.terms}"
+    return f"{public.title}, from {public.page}; terms: {public.terms} (that page decides)"
+
+
+def described(cutting: "Cutting", has_pairs: bool) -> str:
+    """What is made, in words."""
+    what = "pairs" if has_pairs else "pictures"
+    words = f"whole {what}"
+    if cutting.size:
+        side = cutting.size
+        words = f"crops of {side}×{side} every {cutting.step} pixels, of {what}"
+    if cutting.resizes:
+        words += f" at scales {cutting.names()}"
+    return words + (f" and with a short side of {cutting.edge}" if cutting.edge else "")
+
+
+def watch(items: Iterable[T], total: int) -> Iterable[T]:
+    """The items, with a bar if somebody is watching."""
+    return watched(items, "preparing", total)
+
+
+def tell(result: "Prepared", target: Path, has_pairs: bool) -> None:
+    """A line for each original that was left out, and one for all."""
+    for sentence in result.skipped.values():
+        complain("left out:", sentence)
+    what = "pair" if has_pairs else "picture"
+    left_out = f", {len(result.skipped)} left out" if result.skipped else ""
+    say(
+        f"{counted(len(result.gt), what)} in {target}, {result.made} of them made now, from "
+        f"{counted(result.originals, what)}{left_out}; train with --data {target}"
+    )
