@@ -190,6 +190,16 @@ def test_jpeg_is_transposed_as_published_or_as_files_have_it() -> None:
     assert PUBLISHED.transpose_luma
 
 
+def test_jpeg_may_be_that_of_files() -> None:
+    strong = {"jpeg_quality": (30, 30)}
+    files, tensors = (
+        degrade(photos(), 1, clean_but(strong, transpose_luma=False, jpeg_files=files), (0,))
+        for files in (True, False)
+    )
+    assert 0 < float((files - tensors).abs().mean()) < 0.01
+    assert not torch.equal(files, photos())
+
+
 @pytest.mark.parametrize(
     ("odds", "lowest", "highest"), [("up", 1, 1.5), ("down", 0.15, 1), ("keep", 1, 1)]
 )

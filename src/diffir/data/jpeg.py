@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from .pixels import to_pixels, to_tensor
+
 # The example tables of the standard (ITU-T T.81, K.1 and K.2), which encoders scale by quality.
 LUMA_TABLE = [
     [16, 11, 10, 16, 24, 40, 51, 61],
@@ -111,3 +113,8 @@ def jpeg_file(pixels: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
     Image.fromarray(pixels).save(file, "JPEG", quality=quality, subsampling="4:2:0")
     with Image.open(file) as image:
         return np.array(image)
+
+
+def through_jpeg_file(image: Tensor, quality: int) -> Tensor:
+    """(1, 3, H, W) in [0, 1] as it comes back from a JPEG file, on the device it was on."""
+    return to_tensor(jpeg_file(to_pixels(image.cpu()), quality)).to(image)

@@ -5,20 +5,19 @@ All light is added up as light is, linearly. B batch, H × W positions, values i
 """
 
 import math
-from io import BytesIO
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from PIL import Image
 from pydantic import AfterValidator, Field
 from torch import Tensor
 
 from .batch import Batch, cut
 from .draws import Draws, Facts, noise_generator, note
-from .pixels import round_to_8_bit, to_pixels, to_tensor
+from .jpeg import through_jpeg_file
+from .pixels import round_to_8_bit
 from .settings import CountSpan, NotNegative, NotNegativeSpan, Probability, Values, ordered
 
 CameraPath = NDArray[np.float64]
@@ -190,13 +189,6 @@ def add_noise(light: Tensor, shot: float, read: float, generator: torch.Generato
     return light + (shot * light + read**2).sqrt() * noise
 
 
-def through_jpeg(image: Tensor, quality: int) -> Tensor:
-    """(1, 3, H, W) as it comes back from a JPEG file."""
-    data = BytesIO()
-    Image.fromarray(to_pixels(image.cpu())).save(data, format="JPEG", quality=quality)
-    return to_tensor(np.array(Image.open(data))).to(image)
-
-
 def record(image: Tensor, settings: MotionBlur, draw: np.random.Generator) -> Tensor:
     """One blurred photo (1, 3, H, W) of a sharp one."""
     turns = draw.random() < settings.turn_probability
@@ -218,7 +210,7 @@ def record(image: Tensor, settings: MotionBlur, draw: np.random.Generator) -> Te
     if draw.random() < settings.jpeg_probability:
         quality = int(draw.integers(*settings.jpeg_quality, endpoint=True))
         note(draw, jpeg_quality=quality)
-        lq = through_jpeg(lq, quality)
+        lq = through_jpeg_file(lq, quality)
     return lq
 
 

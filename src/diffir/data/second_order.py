@@ -16,7 +16,7 @@ from torch import Tensor
 
 from .batch import Batch, cut
 from .draws import Draws, Facts, noise_generator, note
-from .jpeg import jpeg
+from .jpeg import jpeg, through_jpeg_file
 from .kernels import (
     KernelSettings,
     draw_kernel,
@@ -93,6 +93,8 @@ class SecondOrder(Values):
     """Otherwise JPEG comes before the last resizing and the sinc."""
     transpose_luma: bool = True
     """JPEG as the published models saw it; false: as files have it."""
+    jpeg_files: bool = False
+    """JPEG by the encoder that writes files, on the CPU; false: its differentiable form."""
     sharpen_gt: bool = False
     """Learn towards GT after unsharp masking, and degrade that: the published variant 2."""
     pool_size: int = Field(default=180, ge=0)
@@ -247,6 +249,9 @@ def degrade(
         drawn = [draw.uniform(*qualities) for draw in own]
         for draw, quality in zip(own, drawn, strict=True):
             note(draw, jpeg_quality=quality)
+        if settings.jpeg_files:
+            pairs = zip(images[:, None], drawn, strict=True)
+            return torch.cat([through_jpeg_file(image, round(q)) for image, q in pairs])
         return jpeg(images, torch.tensor(drawn), transpose_luma=settings.transpose_luma)
 
     def finish(images: Tensor) -> Tensor:
