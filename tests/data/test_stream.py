@@ -1,5 +1,6 @@
 """The stream: the same batches whatever the workers, the ranks and the stops."""
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,14 @@ from diffir.data import (
     open_sets,
 )
 from diffir.data.pixels import round_to_8_bit, to_tensor
+from diffir.data.stream import Steps
 from diffir.errors import DataError
+from diffir.recipe import Phase
 
-SMALL = SecondOrder(context=8, pool_size=6)
 WAYS: dict[str, tuple[Any, int]] = {
     "bicubic": (Bicubic(), 4),
-    "second order": (SMALL, 2),
+    "second order": (SecondOrder(context=8, pool_size=0), 2),
+    "pooled": (SecondOrder(context=8, pool_size=6), 2),
     "sharpened": (SecondOrder(context=0, pool_size=0, sharpen_gt=True), 1),
     "motion": (MotionBlur(length=(0, 9)), 1),
     "holes": (Holes(), 1),
@@ -77,7 +80,7 @@ def test_workers_change_no_bit(photos: Path, way: str) -> None:
     assert [batch.facts for batch in alone] == [batch.facts for batch in shared]
 
 
-@pytest.mark.parametrize("way", [way for way in WAYS if way != "second order"])
+@pytest.mark.parametrize("way", [way for way in WAYS if way != "pooled"])  # ranks have own pools
 def test_ranks_share_out_the_very_batch_that_one_process_makes(photos: Path, way: str) -> None:
     whole = batches(feed_of(way, photos))
     ranks = [batches(feed_of(way, photos, rank=rank, world=2)) for rank in (0, 1)]
@@ -87,14 +90,22 @@ def test_ranks_share_out_the_very_batch_that_one_process_makes(photos: Path, way
                 assert torch.equal(ranks[rank][step].tensors()[name], tensor[rank::2]), name
 
 
-def test_without_a_pool_ranks_share_out_the_second_order_too(photos: Path) -> None:
-    WAYS["poolless"] = (SMALL.model_copy(update={"pool_size": 0}), 2)
-    try:
-        whole = batches(feed_of("poolless", photos))
-        second = batches(feed_of("poolless", photos, rank=1, world=2))
-    finally:
-        del WAYS["poolless"]
-    assert all(torch.equal(a.lq[1::2], b.lq) for a, b in zip(whole, second, strict=True))
+@pytest.mark.parametrize("way", WAYS)
+def test_lq_made_where_it_is_trained_is_that_made_in_workers(
+    photos: Path, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The way of a GPU, on the CPU: workers cut crops, the process that trains degrades them."""
+    in_workers = batches(feed_of(way, photos))
+    monkeypatch.setattr(Steps, "degrades_here", False)
+    assert equal(in_workers, batches(feed_of(way, photos, workers=1)))
+
+
+def test_all_that_workers_are_sent_can_be_pickled(photos: Path) -> None:
+    """As systems do that start workers afresh instead of copying the process."""
+    phase = Phase(steps=9, learning_rate=1, batch_size=2, lq_size=16)
+    feed = feed_of("pooled", photos)
+    steps = pickle.loads(pickle.dumps(Steps(feed, phase.sizes, (7, 1))))
+    assert torch.equal(steps[0].content.lq, Steps(feed, phase.sizes, (7, 1))[0].content.lq)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -173,7 +184,7 @@ def test_given_pairs_and_photos_make_one_batch(tmp_path: Path, photos: Path) -> 
 
 
 def test_the_pool_mixes_what_single_batches_share(photos: Path) -> None:
-    feed = feed_of("second order", photos)
+    feed = feed_of("pooled", photos)
     stream = Stream(feed, lambda _step: (16, 4), (7, 1))
     shares = [{fact["resize"] for fact in batch.facts} for batch in stream.batches(0, 9)]
     assert len(shares[0]) == 1
