@@ -71,9 +71,10 @@ class Recipe(Values):
         phases = (self.stage1, self.prior, self.joint)
         return {p.sizes(step) for p in phases for step in (0, *(g.from_step for g in p.growth))}
 
-    def changed(self, **values: Any) -> "Recipe":
-        """A recipe with other values, validated; raises RecipeError where they are none."""
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> "Recipe":
+        """A recipe of values as files hold them; raises RecipeError where they are none."""
         try:
-            return Recipe(**{**dict(self), **values})
+            return cls.model_validate(values)
         except ValidationError as error:
             raise RecipeError(sentence(error)) from error

@@ -24,7 +24,7 @@ from diffir.presets import PRESETS
 PHOTO = np.ascontiguousarray(data.astronaut()[90:114, 200:232])  # (24, 32, 3)
 HOLES = np.zeros(PHOTO.shape[:2], np.uint8)
 HOLES[5:12, 6:20] = 255
-VERBS = ["restore", "models", "info", "convert", "train", "degrade"]
+VERBS = ["restore", "models", "info", "convert", "train", "degrade", "recipe"]
 DATA_VERBS = ["check", "blur-video", "masks", "prepare", "preview", "shard"]
 
 

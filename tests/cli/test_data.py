@@ -64,7 +64,7 @@ def test_check_does_not_take_what_is_only_converted_for_wrong() -> None:
 
 def test_preview_shows_pairs_as_the_network_will_see_them() -> None:
     result = call("data", "preview", "sr-x4-lite", "--data", "photos", "-o", "sheet.png",
-                  "--count", "4", "--degradation", "mild")  # fmt: skip
+                  "--count", "4", "--set", "degradation=mild")  # fmt: skip
     assert result.exit_code == 0, result.output
     sheet = np.asarray(Image.open("sheet.png"))
     assert sheet.shape[1] == 3 * 392
@@ -75,8 +75,8 @@ def test_preview_shows_pairs_as_the_network_will_see_them() -> None:
 
 def test_preview_refuses_what_does_not_fit() -> None:
     words = ("data", "preview", "sr-x4-lite", "--data", "photos", "-o", "sheet.png")
-    refused("'milde' found; wanted is one of mild", *words, "--degradation", "milde")
-    refused("degradation motion keeps the size", *words, "--degradation", "motion")
+    refused("'milde' found; wanted is one of mild", *words, "--set", "degradation=milde")
+    refused("degradation motion keeps the size", *words, "--set", "degradation=motion")
     refused("has no recipe", "data", "preview", "sr-x4", "--data", "photos", "-o", "sheet.png")
     assert not Path("sheet.png").exists()
 

@@ -1,5 +1,12 @@
 """diffir data prepare: from unpacked sets to what training reads."""
 
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +43,7 @@ def crops(folder: str = "made") -> list[Path]:
 def test_source_and_terms_are_told_before_and_the_count_after() -> None:
     result = run("div2k", "raw", "made", "--size", "20")
     assert result.exit_code == 0, result.output
-    assert "https://data.vision.ee.ethz.ch/cvl/DIV2K/; terms: academic research" in result.stdout
+    assert "https://data.vision.ee.ethz.ch/cvl/DIV2K/; terms: see the page" in result.stdout
     assert "making crops of 20×20 every 10 pixels, of pictures" in result.stdout
     assert "12 pictures in made, 12 of them made now, from 1 picture;" in result.stdout
     assert "train with --data made" in result.stdout
@@ -105,3 +112,41 @@ def test_a_mistake_is_one_sentence_and_writes_nothing(words: list[str], sentence
     assert sentence in result.stderr
     assert result.stderr.count("\n") == 1
     assert not Path("made").exists()
+
+
+def test_who_presses_ctrl_c_twice_gets_a_sentence_and_an_end() -> None:
+    photo = Path("raw/DIV2K_train_HR/0002.png")
+    Image.fromarray(data.astronaut()).save(photo)
+    for index in range(3, 20):
+        shutil.copy(photo, photo.with_stem(f"{index:04d}"))
+    words = [
+        "data",
+        "prepare",
+        "div2k",
+        "raw",
+        "made",
+        "--jobs",
+        "2",
+        "--size",
+        "64",
+        "--step",
+        "8",
+    ]
+    run = subprocess.Popen(
+        [sys.executable, "-m", "diffir", *words], stderr=subprocess.PIPE, start_new_session=True
+    )
+    try:
+        while run.poll() is None and not crops():
+            time.sleep(0.02)
+        os.killpg(run.pid, signal.SIGINT)
+        time.sleep(0.02)  # it waits for what is under way by now, or has ended
+        with suppress(ProcessLookupError):
+            os.killpg(run.pid, signal.SIGINT)
+        _, said = run.communicate(timeout=60)
+    finally:
+        if run.poll() is None:
+            os.killpg(run.pid, signal.SIGKILL)
+    assert run.returncode == 130
+    assert b"interrupted; whole files stay" in said
+    assert b"Traceback" not in said
+    assert len(list(Path("made").rglob("*.part"))) <= 2  # of the threads it did not wait for

@@ -323,7 +323,7 @@ def test_what_was_prepared_is_what_training_reads(tmp_path: Path) -> None:
     assert counts == [2 * len(CROPS.boxes(32, 24))] * 2
 
 
-def test_several_processes_make_the_same_files(tmp_path: Path) -> None:
+def test_several_threads_make_the_same_files(tmp_path: Path) -> None:
     source = unpack(tmp_path / "raw", "gopro")
     for jobs in (1, 2):
         run("gopro", source, tmp_path / f"made{jobs}", cutting=CROPS, jobs=jobs)
@@ -333,7 +333,7 @@ def test_several_processes_make_the_same_files(tmp_path: Path) -> None:
     assert read(one / "gt/GOPR0372_07_00/000047_s001.png").width == 16
 
 
-def test_results_come_in_order_from_any_number_of_processes() -> None:
+def test_results_come_in_order_from_any_number_of_threads() -> None:
     assert list(in_order(abs, [-3, -1, -2, 0, -5, -4, -9, -8, -7, -6], jobs=2)) == [
         3,
         1,

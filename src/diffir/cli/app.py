@@ -97,9 +97,15 @@ def common(
     """Restore images with DiffIR: enlarge, deblur, fill holes."""
 
 
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change the recipe: stage1.steps=100, degradation=mild …"
+    ),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps")]
 
-from . import convert, degrade, info, models, restore, train  # noqa: E402, F401  (each registers its verb)
+from . import convert, degrade, info, models, recipe, restore, train  # noqa: E402, F401  (each registers its verb)
 from .data import data  # noqa: E402
 
 app.add_typer(data, name="data")

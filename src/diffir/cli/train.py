@@ -7,13 +7,18 @@ from typing import Annotated, Literal
 
 import typer
 
-from .app import Device, app, explained, fail, say
+from .app import Device, Settings, app, explained, fail, say
 
 
 @app.command()
 @explained
 def train(
-    name: Annotated[str, typer.Argument(metavar="PRESET", help="A network with a recipe")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="RECIPE", help="A network with a recipe, or a .yaml file (see `diffir recipe`)"
+        ),
+    ],
     data: Annotated[
         list[str],
         typer.Option(
@@ -22,6 +27,7 @@ def train(
         ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the run")],
+    settings: Settings = None,
     device: Device = "auto",
     workers: Annotated[
         int | None,
@@ -38,10 +44,10 @@ def train(
     import torch
 
     from diffir.inference.devices import pick_device
-    from diffir.presets import preset_with_recipe
+    from diffir.presets import PRESETS, choose
     from diffir.training.build import train_preset
 
-    preset, _ = preset_with_recipe(name)
+    preset = choose(PRESETS, name, settings or [])
     if output.exists() and not output.is_dir():
         raise fail(f"{output} is a file; name a folder for the run")
     if threads:

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from diffir.images.holes import holes_of
 
 from .entries import File
 from .folders import picture_files
+from .parallel import in_order
 from .sets import AnySet, SyntheticSet, files_of
 
 LARGEST_HOLE = 0.5  # of a picture, in the published test sets
@@ -84,8 +84,7 @@ def check(
                 for name, text in unfit.items()
             ]
     files = [file for pair in pairs for file in pair if file]
-    with ThreadPoolExecutor(jobs) as pool:
-        found = {item.file: item for item in watch(pool.map(seen, files), len(files))}
+    found = {item.file: item for item in watch(in_order(seen, files, jobs), len(files))}
     gts = [found[gt] for gt, _ in pairs]
     for item in found.values():
         findings += looked_at(item)

@@ -1,20 +1,20 @@
-"""Work on many files in several processes, its results in order."""
+"""Work on many files in several threads, its results in order.
+
+Threads, since what takes time (decoding, resizing, encoding) leaves Python to others meanwhile, and
+processes would each have to load torch first.
+"""
 
 import os
-import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Event
 from typing import TypeVar
-
-from diffir.errors import DataError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-AHEAD = 4  # items under way for each process: a slow one does not make the others wait
+AHEAD = 4  # items under way for each thread: a slow one does not make the others wait
 
 
 def cores() -> int:
@@ -24,38 +24,30 @@ def cores() -> int:
 
 
 def in_order(
-    work: Callable[[Item], Result], items: Sequence[Item], jobs: int | None = None
+    work: Callable[[Item], Result],
+    items: Sequence[Item],
+    jobs: int | None = None,
+    stop: Event | None = None,
 ) -> Iterator[Result]:
-    """What `work`, which has to be picklable, makes of each item; None: a process for each core.
+    """What `work` makes of each item; `jobs` None: a thread for each core.
 
-    What `work` raises ends it all; so does Ctrl-C, when the items under way are done.
-
-    Raises:
-        DataError: when a process is killed, as systems do that run out of memory.
+    What `work` raises ends it all; so does Ctrl-C, when the items under way are done. `stop` is set
+    then, for work that takes long to look at.
     """
     jobs = min(jobs or cores(), len(items))
     if jobs < 2:
         yield from map(work, items)
         return
-    # spawn: the same on every system, and safe where threads hold locks
-    with ProcessPoolExecutor(jobs, get_context("spawn"), initializer=ignore_ctrl_c) as pool:
-        waiting: deque[Future[Result]] = deque()
-        try:
-            for item in items:
-                waiting.append(pool.submit(work, item))
-                if len(waiting) > jobs * AHEAD:
-                    yield waiting.popleft().result()
-            while waiting:
+    pool = ThreadPoolExecutor(jobs)
+    waiting: deque[Future[Result]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > jobs * AHEAD:
                 yield waiting.popleft().result()
-        except BrokenProcessPool as error:
-            raise DataError(
-                "a process was ended from outside, maybe for lack of memory; try fewer --jobs"
-            ) from error
-        finally:
-            for future in waiting:
-                future.cancel()
-
-
-def ignore_ctrl_c() -> None:
-    """Leave Ctrl-C, which reaches every process of a terminal, to the one that started the rest."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        if stop:
+            stop.set()
+        pool.shutdown(cancel_futures=True)

@@ -1,4 +1,4 @@
-"""Prepare: from a downloaded set to the folder that training reads, in several processes.
+"""Prepare: from a downloaded set to the folder that training reads, in several threads.
 
 The folder gets `gt/`, for pairs `lq/` with the same names, `list.txt` with the GT that there is,
 and `prepare.json`, which says how it was made. Every file appears whole, and what is there is not
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -112,7 +113,7 @@ def prepare(
         blur: of GoPro: averaged as stored, or as light.
         cutting: the crops and copies to make; None: what is usual for the set.
         on_bad: what a picture does that can't be read, or has no partner of its size.
-        jobs: processes; None: one for each core.
+        jobs: threads; None: one for each core.
         watch: what became of each original goes through it, with the number of originals.
 
     Raises:
@@ -136,8 +137,9 @@ def prepare(
     for what, sentence in alone.items():
         leave_out(result, what, sentence, on_bad)
     write_whole(as_json(note), target / NOTE)
-    work = partial(make, target=target, cutting=cutting)
-    for made in watch(in_order(work, originals, jobs), len(originals)):
+    stop = Event()
+    work = partial(make, target=target, cutting=cutting, stop=stop)
+    for made in watch(in_order(work, originals, jobs, stop), len(originals)):
         if made.error:
             leave_out(result, made.name, made.error, on_bad)
         result.gt += made.gt
@@ -212,8 +214,11 @@ def require_distinct(originals: Sequence[Original]) -> None:
             )
 
 
-def make(original: Original, *, target: Path, cutting: Cutting) -> Made:
-    """Make what is not there yet of what an original becomes; what is wrong with it is in words."""
+def make(original: Original, *, target: Path, cutting: Cutting, stop: Event) -> Made:
+    """Make what is not there yet of what an original becomes; what is wrong with it is in words.
+
+    Leaves the rest to the next run where `stop` is set.
+    """
     files = {"gt": File(str(original.gt), original.gt)}
     if original.lq:
         files["lq"] = File(str(original.lq), original.lq)
@@ -227,6 +232,8 @@ def make(original: Original, *, target: Path, cutting: Cutting) -> Made:
         if missing:
             encoders = {role: encoder(file) for role, file in files.items()}
         for piece in missing:
+            if stop.is_set():
+                break
             for role, file in reversed(files.items()):  # so that GT that is there has its LQ
                 write_whole(encoders[role](piece), place(target, role, piece, file))
     except PictureError as error:

@@ -62,7 +62,7 @@ class PublicSet:
     page: str
     """Where it is described and downloaded; empty where the user's own photos are meant."""
     terms: str
-    """As stated there."""
+    """As far as they were read there; the page decides."""
     layout: str
     """The folders that are wanted, in words."""
     find: Callable[[Search], Found]
@@ -253,8 +253,8 @@ def hide(search: Search) -> Found:
 
 DIV2K = (("DIV2K_train_HR",), ("DIV2K_valid_HR",))
 FLICKR2K = ("Flickr2K_HR",)
-DIV2K_TERMS = "academic research only; the photos are their owners'"
-FLICKR2K_TERMS = "none stated; the photos are those of Flickr's users"
+DIV2K_TERMS = "see the page; for academic research"
+FLICKR2K_TERMS = "see the page; the photos are those of Flickr's users"
 
 PUBLIC_SETS: dict[str, PublicSet] = {
     "div2k": PublicSet(
@@ -286,7 +286,7 @@ PUBLIC_SETS: dict[str, PublicSet] = {
     "ost": PublicSet(
         title="OST (OutdoorSceneTraining)",
         page="https://github.com/xinntao/SFTGAN",
-        terms="none stated; the photos were found by search engines",
+        terms="see the page; the photos were found by search engines",
         layout=f"the folders {', '.join(OST_CLASSES)}",
         find=Photos(train=[(name,) for name in OST_CLASSES]),
         cutting=REAL_WORLD,
@@ -295,7 +295,7 @@ PUBLIC_SETS: dict[str, PublicSet] = {
     "gopro": PublicSet(
         title="GoPro (GOPRO_Large)",
         page="https://seungjunnah.github.io/Datasets/gopro",
-        terms="CC BY 4.0",
+        terms="see the page",
         layout="train/<scene>/blur and sharp (test/... for --split test)",
         find=gopro,
         cutting=PAIR_CROPS,
@@ -304,7 +304,7 @@ PUBLIC_SETS: dict[str, PublicSet] = {
     "hide": PublicSet(
         title="HIDE",
         page="https://github.com/joanshen0508/HA_deblur",
-        terms="none stated",
+        terms="see the page",
         layout="a folder GT of sharp pictures, and train and test of blurred ones beside it",
         find=hide,
         cutting=PAIR_CROPS,
@@ -313,7 +313,7 @@ PUBLIC_SETS: dict[str, PublicSet] = {
     "places": PublicSet(
         title="Places365",
         page="http://places2.csail.mit.edu/download.html",
-        terms="non-commercial research and education; the photos are their owners'",
+        terms="see the page; the photos are their owners'",
         layout="the folder data_large or data_256 (val_large or val_256 for --split test)",
         find=Photos(
             train=(

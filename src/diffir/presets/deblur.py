@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from diffir.data import MotionBlur
 from diffir.model import DiffIRConfig
 from diffir.tasks import Deblurring
 
@@ -21,5 +22,5 @@ DEBLUR_LITE = Preset(
     summary="motion blur away, small enough for CPUs",
     task=Deblurring(),
     config=replace(lite(DEBLUR.config), unshuffle=2, upscale=2),
-    recipe=lite_recipe(lq_size=128).changed(degradation="motion"),
+    recipe=lite_recipe(lq_size=128, degradation=MotionBlur()),
 )

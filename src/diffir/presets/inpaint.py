@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+from diffir.data import Holes
+from diffir.data.masks import EVERYDAY
 from diffir.model import DiffIRConfig
 from diffir.tasks import Inpainting
 
@@ -33,5 +35,5 @@ INPAINT_LITE = Preset(
     summary="holes filled, small enough for CPUs",
     task=Inpainting(),
     config=replace(lite(INPAINT.config), unshuffle=2, upscale=2),
-    recipe=lite_recipe(lq_size=128).changed(degradation="holes-everyday"),
+    recipe=lite_recipe(lq_size=128, degradation=Holes(masks=EVERYDAY)),
 )

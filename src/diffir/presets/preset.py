@@ -4,9 +4,12 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from diffir.data import Bicubic, Degradation
 from diffir.model import DiffIRConfig, DiffIRS2
 from diffir.recipe import Phase, Recipe
 from diffir.tasks import Task
+
+BICUBIC = Bicubic()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +43,10 @@ def lite(published: DiffIRConfig) -> DiffIRConfig:
     )
 
 
-def lite_recipe(lq_size: int) -> Recipe:
+def lite_recipe(lq_size: int, degradation: Degradation = BICUBIC) -> Recipe:
     """How the lite networks are trained in an hour or two of one CPU core."""
     return Recipe(
+        degradation=degradation,
         stage1=Phase(
             steps=3600, learning_rate=4e-4, warmup_steps=100, batch_size=8, lq_size=lq_size
         ),

@@ -52,9 +52,15 @@ def train_stage2(
     return average
 
 
+def recipe_of(preset: Preset) -> Recipe:
+    """The recipe of a preset. Raises RecipeError where it has none."""
+    if preset.recipe is None:
+        raise RecipeError(f"{preset.name} has no recipe; train one that has")
+    return preset.recipe
+
+
 def feed_of(
     preset: Preset,
-    recipe: Recipe,
     data: Iterable[str],
     *,
     device: torch.device,
@@ -67,6 +73,7 @@ def feed_of(
         RecipeError: when the network can't learn from such crops or such a degradation.
         DataError: when the data can't be learnt from: a mistake is better known now than in hours.
     """
+    recipe = recipe_of(preset)
     scale, multiple = preset.config.scale, preset.config.multiple_of
     mismatch = unfit(recipe.degradation, preset.task.name, scale)
     if mismatch:
@@ -125,12 +132,10 @@ def train_preset(
         RecipeError: when the preset has no recipe, or the folder holds a run of another one.
         DataError, PictureError: when the data can't be learnt from.
     """
-    recipe = preset.recipe
-    if recipe is None:
-        raise RecipeError(f"{preset.name} has no recipe; train one that has")
+    recipe = recipe_of(preset)
     claim = claim_of(folder, preset, recipe)
     names = [*data]
-    feed = feed_of(preset, recipe, names, device=device, workers=workers, on_bad=on_bad)
+    feed = feed_of(preset, names, device=device, workers=workers, on_bad=on_bad)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CLAIM).write_text(claim, encoding="utf-8")
     run = Run(folder=folder, device=device)

@@ -71,7 +71,7 @@ def prepare(
         typer.Option(help="What a file does that is unreadable or without its partner"),
     ] = "skip",
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Processes; one for each core if not given")
+        int | None, typer.Option(min=1, help="Pictures at a time; one for each core if not given")
     ] = None,
     _list: Annotated[
         bool,
@@ -128,7 +128,7 @@ def told(public: "PublicSet") -> str:
     """Where a set comes from, and its terms."""
     if not public.page:
         return f"{public.title}; terms: {public.terms}"
-    return f"{public.title}, from {public.page}; terms: {public.terms} (that page decides)"
+    return f"{public.title}, from {public.page}; terms: {public.terms}"
 
 
 def described(cutting: "Cutting", has_pairs: bool) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from diffir.cli.app import explained, fail, say
+from diffir.cli.app import Settings, explained, fail, say
 
 from .app import data
 
@@ -13,15 +13,14 @@ from .app import data
 @data.command()
 @explained
 def preview(
-    name: Annotated[str, typer.Argument(metavar="PRESET", help="A network with a recipe")],
+    name: Annotated[
+        str, typer.Argument(metavar="RECIPE", help="A network with a recipe, or a .yaml file")
+    ],
     sources: Annotated[
         list[str], typer.Option("--data", help="As `diffir train --data`; may be repeated")
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="The sheet to write, a .png")],
-    kind: Annotated[
-        str | None,
-        typer.Option("--degradation", help="Instead of the recipe's: bicubic, published, mild …"),
-    ] = None,
+    settings: Settings = None,
     count: Annotated[int, typer.Option(min=1, max=300, help="Pairs on the sheet")] = 12,
     step: Annotated[int, typer.Option(min=0, help="Of the training; another one, other pairs")] = 0,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,
@@ -36,13 +35,12 @@ def preview(
     from diffir.data.preview import sheet
     from diffir.data.stream import summary_of
     from diffir.images import Picture
-    from diffir.presets import preset_with_recipe
+    from diffir.presets import PRESETS, choose
     from diffir.training.build import feed_of
 
-    preset, recipe = preset_with_recipe(name)
-    if kind is not None:
-        recipe = recipe.changed(degradation=kind)
-    feed = feed_of(preset, recipe, sources, device=torch.device("cpu"))
+    preset = choose(PRESETS, name, settings or [])
+    feed, recipe = feed_of(preset, sources, device=torch.device("cpu")), preset.recipe
+    assert recipe is not None
     lq_size, _ = recipe.stage1.sizes(step)
     stream = Stream(feed, lambda _step: (lq_size, count), (seed, 1))
     page = sheet(list(stream.batches(step, step + 1)))

@@ -1,0 +1,22 @@
+"""diffir recipe prints what diffir train takes."""
+
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from diffir.cli.app import app
+from diffir.presets import PRESETS, choose
+
+
+def test_what_is_printed_can_be_trained_from(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["recipe", "deblur-lite", "--set", "seed=5"])
+    assert result.exit_code == 0, result.output
+    file = tmp_path / "mine.yaml"
+    file.write_text(result.output, encoding="utf-8")
+    assert choose(PRESETS, str(file)) == choose(PRESETS, "deblur-lite", ["seed=5"])
+
+
+def test_a_mistake_is_a_sentence() -> None:
+    result = CliRunner().invoke(app, ["recipe", "deblur-lite", "--set", "sed=5"])
+    assert result.exit_code == 2
+    assert "no setting 'sed'; there are seed" in result.output

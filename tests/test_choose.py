@@ -1,0 +1,93 @@
+"""Recipes from files and settings: what is changed, and what is said where it can't be."""
+
+from pathlib import Path
+
+import pytest
+
+from diffir.data import MILD, Holes, SecondOrder
+from diffir.errors import RecipeError
+from diffir.presets import PRESETS, Preset, choose
+from diffir.recipe import Recipe
+
+
+def chosen(name: str, *settings: str) -> Recipe:
+    preset: Preset = choose(PRESETS, name, settings)
+    assert preset.recipe is not None
+    return preset.recipe
+
+
+def test_without_changes_it_is_the_recipe_of_the_preset() -> None:
+    for name, preset in PRESETS.items():
+        if preset.recipe:
+            assert choose(PRESETS, name) == preset
+
+
+def test_settings_change_values_at_any_depth_and_the_last_one_counts() -> None:
+    recipe = chosen(
+        "sr-x4-lite",
+        *("stage1.steps=7", "stage1.steps=9", "gradient_clip=null", "augment.mixup=0.5"),
+        *("degradation=mild", "degradation.second.jpeg_quality=[40, 50]"),
+    )
+    assert (recipe.stage1.steps, recipe.gradient_clip, recipe.augment.mixup) == (9, None, 0.5)
+    assert recipe.prior == PRESETS["sr-x4-lite"].recipe.prior  # type: ignore[union-attr]
+    assert isinstance(recipe.degradation, SecondOrder)
+    assert recipe.degradation.second.jpeg_quality == (40, 50)
+    assert recipe.degradation.first == MILD.first
+
+
+def test_a_file_says_its_preset_and_what_differs(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        "preset: inpaint-lite\n"
+        "seed: 3\n"
+        "degradation:\n"
+        "  masks: {kinds: [[{kind: boxes, count: [1, 1]}, 1]]}\n"
+        "stage1: {growth: [{from_step: 100, lq_size: 256, batch_size: 2}]}\n"
+    )
+    recipe = chosen(str(file), "joint.steps=0")
+    assert (recipe.seed, recipe.joint.steps) == (3, 0)
+    assert isinstance(recipe.degradation, Holes)
+    assert [kind.kind for kind, _ in recipe.degradation.masks.kinds] == ["boxes"]
+    assert recipe.stage1.sizes(99) == (128, 8)
+    assert recipe.stage1.sizes(100) == (256, 2)
+
+
+def test_a_degradation_of_another_kind_replaces_the_one_there_was(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("preset: sr-x4-lite\ndegradation: {kind: second-order, context: 4}\n")
+    assert chosen(str(file)).degradation == SecondOrder(context=4)
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ("stage1.step=3", r"no setting 'stage1\.step'; there are steps"),
+        ("stages1.steps=3", r"no setting 'stages1'; there are stage1"),
+        ("stage1.steps=many", r"stage1\.steps: .* \('many' found\)"),
+        ("stage1.steps=-1", r"stage1\.steps: .* \(-1 found\)"),
+        ("degradation=pubished", "'pubished' found; wanted is one of published"),
+        ("stage1.steps", "wanted is KEY=VALUE"),
+        ("stage1=[", "has no readable value"),
+    ],
+)
+def test_a_setting_that_does_not_fit_is_a_sentence(setting: str, sentence: str) -> None:
+    with pytest.raises(RecipeError, match=sentence) as caught:
+        chosen("sr-x4-lite", setting)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("seed: 1", "names no preset"),
+        ("preset: sr-x5", "'sr-x5' has no recipe; take one of sr-x4-lite"),
+        ("preset: [", "is no YAML"),
+        ("preset: sr-x4-lite\nsed: 1", "no setting 'sed'; there are seed"),
+    ],
+)
+def test_a_file_that_does_not_fit_is_a_sentence(tmp_path: Path, text: str, sentence: str) -> None:
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(RecipeError, match=sentence):
+        chosen(str(tmp_path / "mine.yaml"))
+    with pytest.raises(RecipeError, match="No such file"):
+        chosen(str(tmp_path / "gone.yaml"))
