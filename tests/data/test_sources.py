@@ -265,7 +265,10 @@ def test_gt_may_be_a_little_larger_than_its_lq_says(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "P", "CMYK", "I;16"])
-def test_photos_of_every_kind_are_learnt_from_in_colour(tmp_path: Path, mode: str) -> None:
+def test_photos_of_every_kind_are_learnt_from_in_colour_and_counted(
+    tmp_path: Path, mode: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     image = Image.fromarray(photo())
     if mode == "I;16":
         image = Image.fromarray(photo()[..., 0].astype(np.uint16) * 257)
@@ -276,6 +279,9 @@ def test_photos_of_every_kind_are_learnt_from_in_colour(tmp_path: Path, mode: st
     image.save(folder / ("a.jpg" if mode == "CMYK" else "a.png"))
     (sample,) = crops(opened(folder), 1)
     assert sample.gt.shape == (16, 16, 3)
+    kinds = {"L": "gray", "LA": "gray", "RGBA": "alpha", "CMYK": "CMYK", "I;16": "16 bit"}
+    told = [message for message in caplog.messages if "1 of 1 pictures are converted" in message]
+    assert any(message.endswith(kinds[mode]) for message in told) if mode in kinds else not told
     if mode in ("L", "LA", "I;16"):
         assert np.array_equal(sample.gt[..., 0], sample.gt[..., 2])
 

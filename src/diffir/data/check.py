@@ -9,7 +9,7 @@ from diffir.errors import PictureError
 from diffir.images import Header, decode, read
 from diffir.images.holes import holes_of
 
-from .entries import File
+from .entries import File, conversions
 from .folders import picture_files
 from .parallel import in_order
 from .sets import AnySet, SyntheticSet, files_of
@@ -105,15 +105,8 @@ def looked_at(item: Seen) -> Iterator[Finding]:
     if head is None:
         yield Finding(file=name, kind="unreadable", message=item.error)
         return
-    notes = {
-        "gray": (head.channels == 1, "is gray; it is learnt from as three equal channels"),
-        "alpha": (head.has_alpha, "has transparency, which is dropped"),
-        "CMYK": (head.is_cmyk, "is CMYK; it is converted to RGB without its profile"),
-        "16 bit": (head.bit_depth == 16, "has 16 bits a channel; they are rounded to 8"),
-    }
-    for kind, (applies, text) in notes.items():
-        if applies:
-            yield Finding(file=name, kind=kind, message=f"{name} {text}", is_problem=False)
+    for kind, text in conversions(head).items():
+        yield Finding(file=name, kind=kind, message=f"{name} {text}", is_problem=False)
 
 
 def too_small(items: Iterable[Seen], crop: int) -> Iterator[Finding]:

@@ -1,6 +1,8 @@
 """Entries: the pictures of a set, where their bytes are and how large they are, before decoding."""
 
 import io
+import logging
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +12,8 @@ from diffir.errors import PictureError
 from diffir.images import Header, decode, header
 
 from .pixels import Pixels, rgb_pixels
+
+logger = logging.getLogger(__name__)
 
 
 class Part(io.RawIOBase):
@@ -97,6 +101,17 @@ class Entry:
     width: int
 
 
+def conversions(head: Header) -> dict[str, str]:
+    """What learning from a picture converts, by kind, and how."""
+    applying = {
+        "gray": (head.channels == 1, "is gray; it is learnt from as three equal channels"),
+        "alpha": (head.has_alpha, "has transparency, which is dropped"),
+        "CMYK": (head.is_cmyk, "is CMYK; it is converted to RGB without its profile"),
+        "16 bit": (head.bit_depth == 16, "has 16 bits a channel; they are rounded to 8"),
+    }
+    return {kind: text for kind, (applies, text) in applying.items() if applies}
+
+
 def indexed(
     files: Iterable[tuple[File, File | None]], scale: int
 ) -> tuple[list[Entry], dict[str, str]]:
@@ -105,18 +120,22 @@ def indexed(
     Only headers are read. GT may be up to a scale larger than LQ says, as pictures are that were
     not cut to a multiple of it.
     """
-    entries, unfit = [], dict[str, str]()
+    entries, unfit, converted = list[Entry](), dict[str, str](), Counter[str]()
     for gt, lq in files:
         try:
-            entries.append(entry_of(gt, lq, scale))
+            head = gt.header()
+            entries.append(entry_of(gt, head, lq, scale))
         except PictureError as error:
             unfit[gt.name] = str(error)
+        else:
+            converted.update(conversions(head).keys())
+    for kind, count in converted.items():
+        logger.info("%d of %d pictures are converted: %s", count, len(entries), kind)
     return entries, unfit
 
 
-def entry_of(gt: File, lq: File | None, scale: int) -> Entry:
-    """The entry of a picture. Raises PictureError where it can't be read or LQ is not its size."""
-    size = gt.header()
+def entry_of(gt: File, size: Header, lq: File | None, scale: int) -> Entry:
+    """The entry of a picture with its header. Raises PictureError where LQ is not of its size."""
     if lq is not None:
         small = lq.header()
         if (size.height // scale, size.width // scale) != (small.height, small.width):
