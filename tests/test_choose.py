@@ -7,7 +7,7 @@ import pytest
 from diffir.data import MILD, Holes, SecondOrder
 from diffir.errors import RecipeError
 from diffir.presets import PRESETS, Preset, choose
-from diffir.recipe import Recipe
+from diffir.recipe import Milestones, Recipe
 
 
 def chosen(name: str, *settings: str) -> Recipe:
@@ -33,6 +33,11 @@ def test_settings_change_values_at_any_depth_and_the_last_one_counts() -> None:
     assert isinstance(recipe.degradation, SecondOrder)
     assert recipe.degradation.second.jpeg_quality == (40, 50)
     assert recipe.degradation.first == MILD.first
+
+
+def test_schedules_are_chosen_by_their_kind() -> None:
+    setting = "joint.schedule={kind: milestones, steps: [100, 200]}"
+    assert chosen("sr-x4-lite", setting).joint.schedule == Milestones(steps=(100, 200))
 
 
 def test_a_file_says_its_preset_and_what_differs(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Recipe: how a network is trained, validated on reading."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -17,13 +17,58 @@ class Growth(Values):
     lq_size: int = Field(gt=0)
 
 
+Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Cosine(Values):
+    """Half a cosine from the learning rate down to the final one, at the end of the phase."""
+
+    kind: Literal["cosine"] = "cosine"
+    final_learning_rate: Rate = 1e-6
+
+
+class Milestones(Values):
+    """The learning rate times a factor from each of some steps on; without any, constant."""
+
+    kind: Literal["milestones"] = "milestones"
+    steps: tuple[Annotated[int, Field(gt=0)], ...] = ()
+    factor: float = Field(default=0.5, gt=0)
+
+
+class Restarts(Values):
+    """Cosines one after the other, each from the learning rate to a final one of its own.
+
+    A final rate above the learning rate makes it rise, as in the authors' deblurring.
+    """
+
+    kind: Literal["restarts"] = "restarts"
+    periods: tuple[Annotated[int, Field(gt=0)], ...] = Field(min_length=1)
+    """Steps of each; the last final rate is kept where they end before the phase."""
+    final_learning_rates: tuple[Rate, ...]
+
+    @model_validator(mode="after")
+    def one_each(self) -> "Restarts":
+        """Refuse other numbers of final rates than of periods."""
+        if len(self.periods) != len(self.final_learning_rates):
+            raise ValueError(
+                f"{len(self.periods)} periods and {len(self.final_learning_rates)} final learning "
+                f"rates found; one for each is wanted"
+            )
+        return self
+
+
+Schedule = Annotated[Cosine | Milestones | Restarts, Field(discriminator="kind")]
+
+
 class Phase(Values):
-    """One run of the training loop: the rate rises linearly, then falls along a cosine."""
+    """One run of the training loop: the rate rises linearly, then goes as the schedule says."""
 
     steps: int = Field(ge=0)
     learning_rate: float = Field(gt=0)
-    final_learning_rate: float = Field(default=1e-6, ge=0)
     warmup_steps: int = Field(default=0, ge=0)
+    schedule: Schedule = Cosine()
+    """Of the learning rate, counted from the end of the warm-up."""
+    adam_betas: tuple[float, float] = (0.9, 0.99)
     batch_size: int = Field(gt=0)
     """Of the global batch, whatever the number of processes that share it."""
     lq_size: int = Field(gt=0, description="side of the square LQ crops, in pixels")
@@ -51,7 +96,6 @@ class Recipe(Values):
     degradation: Degradation = Bicubic()
     """How LQ is made of photos; settings, or a name (docs/data.md)."""
     augment: Augment = Augment()
-
     seed: int = 0
     stage1: Phase
     """CPEN_S1 and DIRformer together, seeing the ground truth."""
@@ -59,7 +103,6 @@ class Recipe(Values):
     """Stage 2, CPEN_S2 and denoiser alone, on L_diff."""
     joint: Phase
     """Stage 2, everything."""
-    adam_betas: tuple[float, float] = (0.9, 0.99)
     gradient_clip: float | None = Field(default=None, gt=0)
     """Largest norm of the gradient, larger ones are scaled down; None leaves all as they are."""
     ema_decay: float = Field(default=0.999, ge=0, lt=1)

@@ -1,8 +1,15 @@
 """diffir train, from a folder of photos to weights that restore."""
 
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 from skimage import data
 from typer.testing import CliRunner
@@ -74,3 +81,29 @@ def test_a_full_disk_is_a_sentence_and_leaves_no_half_file(monkeypatch: pytest.M
         "error: No space left on device; check the path, its rights and the space" in result.output
     )
     assert sorted(path.name for path in Path("run").iterdir()) == ["log.jsonl", "recipe.json"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_asked_to_stop_saves_where_it_is_and_goes_on_later(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    Image.fromarray(data.astronaut()[:160, 200:360]).save(tmp_path / "a.png")
+    command = [
+        *(sys.executable, "-m", "diffir", "train", "sr-x4-lite", "--data", str(tmp_path / "a.png")),
+        *("-o", str(tmp_path / "run"), "--threads", "1", "--workers", "1"),
+        *("--set", "stage1.batch_size=1", "--set", "stage1.lq_size=16"),
+    ]
+    run = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
+    try:
+        while run.poll() is None and not (tmp_path / "run/log.jsonl").exists():
+            time.sleep(0.05)
+        os.killpg(run.pid, number)  # as a terminal does: to the workers as well
+        _, said = run.communicate(timeout=60)
+    finally:
+        if run.poll() is None:
+            os.killpg(run.pid, signal.SIGKILL)
+    assert run.returncode == 130, said
+    stopped = re.search(rb"stopped after step (\d+) of stage1; the same command goes on", said)
+    assert stopped is not None, said
+    state = torch.load(tmp_path / "run/stage1.state.pt", weights_only=True)
+    assert state["step"] == int(stopped[1])

@@ -21,7 +21,6 @@ from diffir.tasks import SuperResolution
 from diffir.training import loop
 from diffir.training.build import train_preset, train_stage1, train_stage2
 from diffir.training.loop import Run, run_phase
-from diffir.training.schedules import learning_rate
 from diffir.training.stages import JointPhase, PriorPhase, Stage1
 
 TOY = DiffIRConfig(
@@ -195,19 +194,6 @@ def test_validation_is_handed_in_and_logged(tmp_path: Path, feed: Feed) -> None:
     train_stage1(TOY, RECIPE, feed, run)
     assert len(seen) == 2
     assert (tmp_path / "log.jsonl").read_text().count('"set5": 30.0') == 2
-
-
-def test_the_rate_warms_up_and_falls_along_a_cosine() -> None:
-    phase = Phase(
-        steps=110, learning_rate=1.0, final_learning_rate=0.0, warmup_steps=10, batch_size=1,
-        lq_size=8,
-    )  # fmt: skip
-    rates = [learning_rate(phase, step) for step in range(110)]
-    assert rates[0] == pytest.approx(0.1)
-    assert rates[9] == rates[10] == pytest.approx(1.0)
-    assert rates[60] == pytest.approx(0.5)
-    assert rates[109] < 1e-3
-    assert rates[10:] == sorted(rates[10:], reverse=True)
 
 
 @pytest.fixture

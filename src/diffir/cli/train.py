@@ -2,12 +2,16 @@
 
 import logging
 import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 from typing import Annotated, Literal
 
 import typer
 
-from .app import Device, Settings, app, explained, fail, say
+from .app import INTERRUPTED, Device, Settings, app, complain, explained, fail, say
 
 
 @app.command()
@@ -46,6 +50,7 @@ def train(
     from diffir.inference.devices import pick_device
     from diffir.presets import PRESETS, choose
     from diffir.training.build import train_preset
+    from diffir.training.loop import StoppedError
 
     preset = choose(PRESETS, name, settings or [])
     if output.exists() and not output.is_dir():
@@ -56,5 +61,31 @@ def train(
     chosen = pick_device(device)
     if workers is None:  # on a CPU they would take from the training what they give
         workers = 0 if chosen.type == "cpu" else min(os.cpu_count() or 1, 8)
-    weights = train_preset(preset, data, output, device=chosen, workers=workers, on_bad=on_bad)
+    try:
+        with asked_to_stop() as stop:
+            weights = train_preset(
+                preset, data, output, device=chosen, workers=workers, on_bad=on_bad, stop=stop
+            )
+    except StoppedError as stopped:
+        complain("stopped:", str(stopped))
+        raise typer.Exit(INTERRUPTED) from stopped
     say(f"trained weights: {weights}")
+
+
+@contextmanager
+def asked_to_stop() -> Iterator[Event]:
+    """What the first Ctrl-C or SIGTERM sets; a second one acts as ever."""
+    stop = Event()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(number: int, _frame: object) -> None:
+        stop.set()
+        signal.signal(number, before[signal.Signals(number)])
+
+    for number in before:
+        signal.signal(number, ask)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

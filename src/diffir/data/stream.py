@@ -5,6 +5,7 @@ workers nor where a run was stopped changes a bit of it; a rank makes its share 
 """
 
 import logging
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -167,6 +168,7 @@ class Stream:
             num_workers=feed.workers,
             pin_memory=on_gpu and not self.steps.degrades_here,
             generator=torch.Generator(),  # else the loader would move the global one
+            worker_init_fn=ignore_interrupts,
         )
         for step, made in zip(range(start, stop), loader, strict=True):
             yield self.finished(made, step)
@@ -202,6 +204,12 @@ class Stream:
         """Go on as the stream whose state it is."""
         if self.pool is not None:
             self.pool.load_state_dict(state)
+
+
+def ignore_interrupts(_worker: int) -> None:
+    """Leave Ctrl-C and SIGTERM, which reach all processes of a job, to the one that trains."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def summary_of(skipped: dict[str, str]) -> str:

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import torch
@@ -112,6 +113,7 @@ def train_preset(
     device: torch.device,
     workers: int = 0,
     on_bad: OnBad = "skip",
+    stop: Event | None = None,
 ) -> Path:
     """Train a preset's network by its recipe and write the weights of both stages.
 
@@ -124,6 +126,7 @@ def train_preset(
         device: that trains.
         workers: processes that make batches beside the one that trains.
         on_bad: whether pictures that can't be learnt from are skipped and counted, or end the run.
+        stop: once set, the run saves its state and raises StoppedError.
 
     Returns:
         The stage-2 file, `<name>.safetensors` in the folder; stage 1 lies beside it.
@@ -138,7 +141,7 @@ def train_preset(
     feed = feed_of(preset, names, device=device, workers=workers, on_bad=on_bad)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CLAIM).write_text(claim, encoding="utf-8")
-    run = Run(folder=folder, device=device)
+    run = Run(folder=folder, device=device, stop=stop or Event())
     facts = {
         "recipe": recipe.model_dump(mode="json"),
         "data": [Path(name).name for name in names],

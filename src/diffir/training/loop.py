@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,10 @@ Parts = dict[str, nn.Module | torch.optim.Optimizer | Stream]
 """What a phase saves and resumes, by name."""
 
 
+class StoppedError(Exception):
+    """The run was asked to stop, and has saved where it is; the message says that."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """Where a run lives and how often it speaks; none of it changes what is learnt."""
@@ -41,6 +46,8 @@ class Run:
     save_every: int = 250
     validate: Validate | None = None
     validate_every: int = 1000
+    stop: Event = field(default_factory=Event)
+    """Once set, the run saves its state after the step under way and raises StoppedError."""
     skipped: dict[str, str] = field(default_factory=dict)
     """A sentence for each picture that could not be learnt from, by its name."""
 
@@ -56,9 +63,10 @@ def run_phase(
     Raises:
         RecipeError: when a loss is not finite, naming the step.
         DataError: when a batch can't be made.
+        StoppedError: when the run was asked to stop.
     """
     model, average = stage.model, average_of(stage.model)
-    optimizer = torch.optim.Adam(stage.trainable(), lr=phase.learning_rate, betas=recipe.adam_betas)
+    optimizer = torch.optim.Adam(stage.trainable(), lr=phase.learning_rate, betas=phase.adam_betas)
     stream = Stream(feed, phase.sizes, (recipe.seed, index))
     parts: Parts = {"model": model, "average": average, "optimizer": optimizer, "stream": stream}
     state_file = run.folder / f"{name}.state.pt"
@@ -80,9 +88,11 @@ def run_phase(
             scores = run.validate(average)
             log(run, {"phase": name, "step": done, **scores})
             logger.info("%s %d  %s", name, done, scores)
-        if last or done % run.save_every == 0:
+        if last or run.stop.is_set() or done % run.save_every == 0:
             states = {key: part.state_dict() for key, part in parts.items()}
             save_state({"step": done, **states}, state_file)
+        if run.stop.is_set():
+            raise StoppedError(f"stopped after step {done} of {name}; the same command goes on")
     run.skipped.update(stream.skipped)
     return average
 
