@@ -37,10 +37,13 @@ def refused(sentence: str, *words: str) -> None:
 
 
 def test_check_is_content_with_good_photos_and_pairs() -> None:
-    assert call("data", "check", "photos", "--crop", "200").output == "nothing found\n"
+    assert (
+        call("data", "check", "photos", "--crop", "200").output
+        == "1 picture checked, nothing found\n"
+    )
     assert call("data", "check", "pairs", "--scale", "2").exit_code == 0
     paired = call("data", "check", "pairs/gt", "--lq", "pairs/lq", "--scale", "2")
-    assert paired.output == "nothing found\n"
+    assert paired.output == "2 pictures checked, nothing found\n"
 
 
 def test_check_names_what_is_wrong_and_writes_it_down() -> None:
@@ -85,11 +88,14 @@ def test_shards_are_made_and_learnt_from() -> None:
     result = call("data", "shard", "photos", "shards")
     assert result.exit_code == 0, result.output
     assert "1 pictures in shards" in result.output
-    assert call("data", "check", "shards").output == "nothing found\n"
+    assert call("data", "check", "shards").output == "1 picture checked, nothing found\n"
     refused("holds shards already", "data", "shard", "photos", "shards")
     paired = call("data", "shard", "pairs", "paired", "--scale", "2")
     assert paired.exit_code == 0, paired.output
-    assert call("data", "check", "paired", "--scale", "2").output == "nothing found\n"
+    assert (
+        call("data", "check", "paired", "--scale", "2").output
+        == "2 pictures checked, nothing found\n"
+    )
 
 
 def test_a_bad_picture_is_skipped_or_stops_the_sharding() -> None:

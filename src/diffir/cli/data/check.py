@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 from rich.table import Table
 
-from diffir.cli.app import USER_MISTAKE, complain, explained, fail, out, say, watched
+from diffir.cli.app import USER_MISTAKE, complain, counted, explained, fail, out, say, watched
 
 from .app import data
 
@@ -57,19 +57,21 @@ def check(
         if len(sources) != 1:
             raise fail(f"{len(sources)} folders and --lq found; give the one folder of its GT")
         sets = [PairSet(gt=Path(sources[0]), lq=lq, lq_name=lq_name)]
+    counts: list[int] = []
+
+    def checking(items: Iterable[T], total: int) -> Iterable[T]:
+        counts.append(total)
+        return watched(items, "checking", total)
+
     findings = check_sets(sets, scale=scale, crop=crop, watch=checking)
     findings += check_masks(masks or [])
     tell(findings)
+    say(f"{counted(counts[0], 'picture')} checked" + ("" if findings else ", nothing found"))
     if report:
         text = json.dumps([asdict(finding) for finding in findings], indent=1, ensure_ascii=False)
         write_whole(text.encode(), report)
     if any(finding.is_problem for finding in findings):
         raise typer.Exit(USER_MISTAKE)
-
-
-def checking(items: Iterable[T], total: int) -> Iterable[T]:
-    """The items, with a bar if somebody is watching."""
-    return watched(items, "checking", total)
 
 
 def tell(findings: "list[Finding]") -> None:
@@ -84,7 +86,6 @@ def tell(findings: "list[Finding]") -> None:
         if count > SHOWN:
             complain(f"{kind}:", f"{count - SHOWN} more, which --json lists")
     if not findings:
-        say("nothing found")
         return
     table = Table("found", "pictures", "", box=None)
     for (kind, is_problem), count in Counter((f.kind, f.is_problem) for f in findings).items():
