@@ -1,5 +1,6 @@
 """diffir train, from a folder of photos to weights that restore."""
 
+import json
 import os
 import re
 import signal
@@ -52,6 +53,20 @@ def test_a_folder_of_photos_becomes_weights_that_restore() -> None:
     )
     assert result.exit_code == 0, result.output
     assert Image.open("out.png").size == (288, 256)
+
+
+@pytest.mark.usefixtures("here")
+def test_validation_is_logged_at_its_steps_and_at_the_end_of_each_phase() -> None:
+    words = ["train", "toy", "--data", "photos", "-o", "run", "--val", "photos", "--val-every", "1"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    lines = [json.loads(line) for line in Path("run/log.jsonl").read_text().splitlines()]
+    scores = [(line["phase"], line["step"]) for line in lines if "psnr" in line]
+    assert scores == [(name, step) for name in ("stage1", "prior", "joint") for step in (1, 2)]
+    assert all(5 < line["psnr"] < 60 for line in lines if "psnr" in line)
+    result = CliRunner().invoke(app, [*words[:-3], "gone"])
+    assert result.exit_code == 2
+    assert "gone does not exist" in result.output
 
 
 @pytest.mark.usefixtures("here")

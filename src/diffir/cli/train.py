@@ -32,6 +32,11 @@ def train(
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the run")],
     settings: Settings = None,
+    val: Annotated[
+        list[str] | None,
+        typer.Option(help="Pictures to validate on, as --data; whole ones, so give a few"),
+    ] = None,
+    val_every: Annotated[int, typer.Option(min=1, help="Steps between validations")] = 1000,
     device: Device = "auto",
     workers: Annotated[
         int | None,
@@ -47,9 +52,10 @@ def train(
     """Train a network: stage 1, then stage 2. The same command goes on where it was stopped."""
     import torch
 
+    from diffir.evaluation.validate import validator
     from diffir.inference.devices import pick_device
     from diffir.presets import PRESETS, choose
-    from diffir.training.build import train_preset
+    from diffir.training.build import recipe_of, train_preset
     from diffir.training.loop import StoppedError
 
     preset = choose(PRESETS, name, settings or [])
@@ -61,10 +67,21 @@ def train(
     chosen = pick_device(device)
     if workers is None:  # on a CPU they would take from the training what they give
         workers = 0 if chosen.type == "cpu" else min(os.cpu_count() or 1, 8)
+    validate = None
+    if val:
+        validate = validator(val, recipe_of(preset).degradation, preset.config.scale)
     try:
         with asked_to_stop() as stop:
             weights = train_preset(
-                preset, data, output, device=chosen, workers=workers, on_bad=on_bad, stop=stop
+                preset,
+                data,
+                output,
+                device=chosen,
+                workers=workers,
+                on_bad=on_bad,
+                stop=stop,
+                validate=validate,
+                validate_every=val_every,
             )
     except StoppedError as stopped:
         complain("stopped:", str(stopped))

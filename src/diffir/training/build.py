@@ -19,7 +19,7 @@ from diffir.model import DiffIRConfig, DiffIRS1, DiffIRS2
 from diffir.presets import Preset
 from diffir.recipe import Recipe
 
-from .loop import Run, run_phase
+from .loop import Run, Validate, run_phase
 from .stages import JointPhase, PriorPhase, Stage1
 
 logger = logging.getLogger(__name__)
@@ -114,6 +114,8 @@ def train_preset(
     workers: int = 0,
     on_bad: OnBad = "skip",
     stop: Event | None = None,
+    validate: Validate | None = None,
+    validate_every: int = 1000,
 ) -> Path:
     """Train a preset's network by its recipe and write the weights of both stages.
 
@@ -127,6 +129,8 @@ def train_preset(
         workers: processes that make batches beside the one that trains.
         on_bad: whether pictures that can't be learnt from are skipped and counted, or end the run.
         stop: once set, the run saves its state and raises StoppedError.
+        validate: scores the averaged network of either stage; the scores are logged.
+        validate_every: steps between two validations.
 
     Returns:
         The stage-2 file, `<name>.safetensors` in the folder; stage 1 lies beside it.
@@ -141,7 +145,13 @@ def train_preset(
     feed = feed_of(preset, names, device=device, workers=workers, on_bad=on_bad)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CLAIM).write_text(claim, encoding="utf-8")
-    run = Run(folder=folder, device=device, stop=stop or Event())
+    run = Run(
+        folder=folder,
+        device=device,
+        stop=stop or Event(),
+        validate=validate,
+        validate_every=validate_every,
+    )
     facts = {
         "recipe": recipe.model_dump(mode="json"),
         "data": [Path(name).name for name in names],
