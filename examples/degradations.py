@@ -16,6 +16,7 @@ from torch import Tensor
 from diffir.data import DEGRADATIONS, MASKS, DeadLeaves, Draws, dead_leaves
 from diffir.data.draws import generator
 from diffir.data.masks import mask_set
+from diffir.data.motion import average_frames
 from diffir.data.photo import to_lq
 
 SIDE, LABEL, SEED = 256, 22, (1,)
@@ -44,6 +45,13 @@ def degraded(gt: Tensor, name: str, scale: int = 1) -> Tensor:
     return F.interpolate(lq, size=(SIDE, SIDE), mode="nearest")
 
 
+def filmed(gt: Tensor, frames: int = 13, step: int = 1) -> Tensor:
+    """The photos as frames of a film, past which the camera moves, added up as light."""
+    wide = F.pad(gt, (frames * step, 0, 0, 0), mode="replicate")
+    views = [wide[..., step * i : step * i + SIDE] for i in range(frames)]
+    return average_frames(torch.stack(views))
+
+
 def leaves(count: int) -> Tensor:
     """Pictures that nobody took."""
     drawn = [
@@ -62,6 +70,7 @@ def rows(gt: Tensor) -> dict[str, Tensor]:
         "second order, mild, 1/4": degraded(gt, "mild", 4),
         "motion: camera shake": degraded(gt, "motion"),
         "phone: camera shake and JPEG": degraded(gt, "phone"),
+        "blur-video: thirteen frames averaged": filmed(gt),
         "masks, narrow": masked(gt, "narrow-256"),
         "masks, medium": masked(gt, "medium-256"),
         "masks, wide": masked(gt, "wide-256"),
