@@ -103,6 +103,10 @@ class Recipe(Values):
     """Stage 2, CPEN_S2 and denoiser alone, on L_diff."""
     joint: Phase
     """Stage 2, everything."""
+    pixel_loss: Literal["pixel_l1", "charbonnier"] = "pixel_l1"
+    """L_rec."""
+    ipr_loss: Literal["ipr_l1", "ipr_l2", "ipr_kl"] = "ipr_l1"
+    """L_diff; the paper compares the three."""
     gradient_clip: float | None = Field(default=None, gt=0)
     """Largest norm of the gradient, larger ones are scaled down; None leaves all as they are."""
     ema_decay: float = Field(default=0.999, ge=0, lt=1)

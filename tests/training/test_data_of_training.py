@@ -1,5 +1,6 @@
 """What training learns from: any data, the same whatever the workers, and refused in words."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,22 @@ def test_crops_grow_as_the_recipe_says(tmp_path: Path, photos: Path) -> None:
         patch.setattr(loop, "train_step", spy)
         trained(toy("sr", TIMES_TWO, phase), tmp_path / "run", photos)
     assert seen[:4] == [(2, 3, 32, 32)] * 2 + [(1, 3, 64, 64)] * 2
+
+
+@pytest.mark.parametrize("ipr_loss", ["ipr_l1", "ipr_l2", "ipr_kl"])
+def test_the_losses_of_the_recipe_are_those_that_are_minimised_and_logged(
+    tmp_path: Path, photos: Path, ipr_loss: str
+) -> None:
+    preset = toy("sr", TIMES_TWO, ipr_loss=ipr_loss, pixel_loss="charbonnier")
+    trained(preset, tmp_path / "run", photos)
+    lines = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
+    terms = {"charbonnier", "pixel_l1", "ipr_l1", "ipr_l2", "ipr_kl"}
+    found = {line["phase"]: terms & line.keys() for line in lines}
+    assert found == {
+        "stage1": {"charbonnier"},
+        "prior": {ipr_loss},
+        "joint": {"charbonnier", ipr_loss},
+    }
 
 
 def test_growth_has_to_come_in_order() -> None:

@@ -20,7 +20,7 @@ from diffir.presets import Preset
 from diffir.recipe import Recipe
 
 from .loop import Run, Validate, run_phase
-from .stages import JointPhase, PriorPhase, Stage1
+from .stages import IPR_LOSSES, PIXEL_LOSSES, JointPhase, PriorPhase, Stage1
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,8 @@ def train_stage1(config: DiffIRConfig, recipe: Recipe, feed: Feed, run: Run) -> 
     """Stage 1 from scratch (or from where it stopped); the average of its weights."""
     torch.manual_seed(recipe.seed)
     model = place(DiffIRS1(config), run.device)
-    average = run_phase("stage1", 1, Stage1(model), recipe.stage1, recipe, feed, run)
+    stage = Stage1(model, PIXEL_LOSSES[recipe.pixel_loss])
+    average = run_phase("stage1", 1, stage, recipe.stage1, recipe, feed, run)
     assert isinstance(average, DiffIRS1)
     return average
 
@@ -43,11 +44,12 @@ def train_stage2(
     torch.manual_seed(recipe.seed + 1)
     model = place(DiffIRS2(config), run.device)
     model.dirformer.load_state_dict(teacher.dirformer.state_dict())
-    prior = PriorPhase(model, teacher)
+    losses = IPR_LOSSES[recipe.ipr_loss], PIXEL_LOSSES[recipe.pixel_loss]
+    prior = PriorPhase(model, teacher, *losses)
     model.load_state_dict(
         run_phase("prior", 2, prior, recipe.prior, recipe, feed, run).state_dict()
     )
-    joint = JointPhase(model, teacher)
+    joint = JointPhase(model, teacher, *losses)
     average = run_phase("joint", 3, joint, recipe.joint, recipe, feed, run)
     assert isinstance(average, DiffIRS2)
     return average

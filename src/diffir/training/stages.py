@@ -1,14 +1,24 @@
 """The phases of the method, each as one function: what is minimised on a batch."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from diffir.data import Batch
-from diffir.losses import ipr_l1, pixel_l1
+from diffir.losses import charbonnier, ipr_kl, ipr_l1, ipr_l2, pixel_l1
 from diffir.model import DiffIRS1, DiffIRS2
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""Of what a network made and what was wanted; a recipe knows it by its name."""
+PIXEL_LOSSES: dict[str, Loss] = {loss.__name__: loss for loss in (pixel_l1, charbonnier)}
+IPR_LOSSES: dict[str, Loss] = {loss.__name__: loss for loss in (ipr_l1, ipr_l2, ipr_kl)}
+
+
+def named(loss: Loss, made: Tensor, wanted: Tensor) -> dict[str, Tensor]:
+    """A loss under its name, by which it is logged."""
+    return {loss.__name__: loss(made, wanted)}
 
 
 class Stage(Protocol):
@@ -28,8 +38,8 @@ class Stage(Protocol):
 class Stage1:
     """Pretraining: DIRformer learns to use the IPR that CPEN reads off LQ and ground truth."""
 
-    def __init__(self, model: DiffIRS1) -> None:
-        self.model = model
+    def __init__(self, model: DiffIRS1, pixel_loss: Loss = pixel_l1) -> None:
+        self.model, self.pixel_loss = model, pixel_loss
 
     def trainable(self) -> Iterable[nn.Parameter]:
         """All of stage 1."""
@@ -37,14 +47,20 @@ class Stage1:
 
     def losses(self, batch: Batch, noise: torch.Generator) -> dict[str, Tensor]:
         """L_rec; draws no noise."""
-        return {"pixel_l1": pixel_l1(self.model(batch.lq, batch.gt), batch.gt)}
+        return named(self.pixel_loss, self.model(batch.lq, batch.gt), batch.gt)
 
 
 class PriorPhase:
     """Stage 2, first part: the diffusion learns to guess the teacher's IPR; DIRformer rests."""
 
-    def __init__(self, model: DiffIRS2, teacher: DiffIRS1) -> None:
-        self.model = model
+    def __init__(
+        self,
+        model: DiffIRS2,
+        teacher: DiffIRS1,
+        ipr_loss: Loss = ipr_l1,
+        pixel_loss: Loss = pixel_l1,
+    ) -> None:
+        self.model, self.ipr_loss, self.pixel_loss = model, ipr_loss, pixel_loss
         self.teacher = teacher.requires_grad_(False).eval()
 
     def trainable(self) -> Iterable[nn.Parameter]:
@@ -67,7 +83,7 @@ class PriorPhase:
     def losses(self, batch: Batch, noise: torch.Generator) -> dict[str, Tensor]:
         """L_diff."""
         guessed, ipr = self.guess(batch, noise)
-        return {"ipr_l1": ipr_l1(guessed, ipr)}
+        return named(self.ipr_loss, guessed, ipr)
 
 
 class JointPhase(PriorPhase):
@@ -81,7 +97,10 @@ class JointPhase(PriorPhase):
         """L_rec + L_diff."""
         guessed, ipr = self.guess(batch, noise)
         restored = self.model.dirformer(batch.lq, guessed)
-        return {"pixel_l1": pixel_l1(restored, batch.gt), "ipr_l1": ipr_l1(guessed, ipr)}
+        return {
+            **named(self.pixel_loss, restored, batch.gt),
+            **named(self.ipr_loss, guessed, ipr),
+        }
 
 
 def gaussian_like(like: Tensor, generator: torch.Generator) -> Tensor:
