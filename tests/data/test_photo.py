@@ -31,6 +31,12 @@ def test_holes_are_transparent_and_the_colours_stay() -> None:
     assert np.array_equal(found.pixels, PHOTO.pixels)
 
 
+def test_holes_leave_sixteen_bits_as_they_are() -> None:
+    deep = replace(PHOTO, bit_depth=16)
+    found = degraded(deep, DEGRADATIONS["holes-wide-256"], 0)
+    assert np.array_equal(found.to_array()[..., :3], deep.to_array())
+
+
 def test_holes_grow_with_the_photo() -> None:
     large = Picture.from_array(np.zeros((800, 1200, 3), np.uint8))
     small = Picture.from_array(np.zeros((200, 300, 3), np.uint8))

@@ -17,6 +17,7 @@ from diffir.data import data_sets, open_sets
 from diffir.data.crops import CropSize, Sample
 from diffir.data.draws import generator
 from diffir.data.entries import File, indexed
+from diffir.data.sets import entries_of_sets
 from diffir.data.shards import write_shards
 from diffir.data.sources import Mixture, PixelCache, Source
 from diffir.errors import DataError
@@ -303,6 +304,30 @@ def test_shards_give_the_crops_that_the_files_gave(tmp_path: Path, photos: Path)
     assert len(shards) == 2
     for a, b in zip(crops(opened(photos)), crops(opened(tmp_path / "shards")), strict=True):
         assert np.array_equal(a.gt, b.gt)
+
+
+def test_shards_made_of_shards_lose_nothing(tmp_path: Path, pairs: Path) -> None:
+    (shard,) = shards_of(pairs, tmp_path / "shards", 10**9)
+    entries, unfit = entries_of_sets(data_sets([str(shard)]), 2)
+    assert not unfit
+    made = [path for path, _ in write_shards(entries, tmp_path / "again", shard_bytes=4000)]
+    assert len(made) == 2  # by the size of the pictures, not of the shard they lie in
+    for a, b in zip(crops(opened(pairs)), crops(opened(tmp_path / "again")), strict=True):
+        assert np.array_equal(a.gt, b.gt)
+        assert np.array_equal(a.lq, b.lq)
+
+
+def test_photos_beside_shards_are_learnt_from_too(tmp_path: Path, photos: Path) -> None:
+    shards_of(photos, tmp_path / "both", 10**9)
+    save(tmp_path / "both/c.png", photo(50, 50))
+    assert opened(tmp_path / "both").describe()["pictures"] == 3
+
+
+def test_the_fingerprint_tells_pictures_in_shards_apart(tmp_path: Path, photos: Path) -> None:
+    (first,) = shards_of(photos, tmp_path / "x", 10**9)
+    (photos / "a.png").rename(photos / "b.png")
+    (second,) = shards_of(photos, tmp_path / "y", 10**9)
+    assert opened(first).describe()["fingerprint"] != opened(second).describe()["fingerprint"]
 
 
 def test_shards_hold_pairs_too(tmp_path: Path, pairs: Path) -> None:

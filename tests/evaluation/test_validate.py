@@ -68,3 +68,9 @@ def test_pictures_that_are_all_too_small_are_a_sentence(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save(tmp_path / "a.png")
     with pytest.raises(DataError, match="no picture to validate on"):
         validation_pairs([str(tmp_path)], MotionBlur(), 1)
+
+
+def test_a_bad_picture_is_not_left_out_of_the_score(photos: Path) -> None:
+    (photos / "c.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"c\.png: not a picture"):
+        validation_pairs([str(photos)], Bicubic(), 2)

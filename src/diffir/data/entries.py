@@ -62,6 +62,16 @@ class File:
     length: int | None = None
     """None: to the end."""
 
+    @property
+    def label(self) -> Path:
+        """Its own name, without the folder or shard that it lies in."""
+        return Path(self.path.name if self.length is None else self.name.rpartition(": ")[2])
+
+    @property
+    def size(self) -> int:
+        """Bytes. Raises OSError."""
+        return self.path.stat().st_size if self.length is None else self.length
+
     def open(self) -> BinaryIO:
         """The bytes as a file. Raises OSError."""
         file = self.path.open("rb")

@@ -8,6 +8,11 @@ from diffir.errors import DataError
 PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
 
+def pictures_below(folder: Path) -> list[Path]:
+    """The pictures of a folder and its folders, sorted; maybe none."""
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
+
+
 def picture_files(sources: Iterable[Path]) -> list[Path]:
     """All pictures in the given files and folders (searched recursively), sorted in each source.
 
@@ -17,9 +22,7 @@ def picture_files(sources: Iterable[Path]) -> list[Path]:
     files: list[Path] = []
     for source in sources:
         if source.is_dir():
-            found = sorted(
-                path for path in source.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES
-            )
+            found = pictures_below(source)
         elif source.is_file():
             found = [source]
         else:

@@ -26,7 +26,7 @@ MASK_SIDE = 256  # what masks' pixels count for; they grow with the photo
 
 
 def degraded(picture: Picture, degradation: MakesPairs, seed: int, scale: int = 1) -> Picture:
-    """The photo as LQ, in 8 bits, with its metadata; holes are transparent.
+    """The photo as LQ, in 8 bits, with its metadata; holes are transparent, and all else stays.
 
     Sides are cut to a multiple of the scale, and shrink by it.
 
@@ -47,7 +47,7 @@ def degraded(picture: Picture, degradation: MakesPairs, seed: int, scale: int = 
     if isinstance(degradation, Holes):
         hole = photo_mask(height, width, degradation.masks, draws)
         known = np.ones((height, width), np.float32) if picture.alpha is None else picture.alpha
-        return replace(picture, alpha=np.where(hole, np.float32(0), known), bit_depth=8)
+        return replace(picture, alpha=np.where(hole, np.float32(0), known))
     lq = to_lq(as_image(picture.pixels), degradation, scale, draws)
     alpha = None
     if picture.alpha is not None:

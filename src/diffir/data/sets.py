@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Discriminator, Tag, TypeAdapter, Validatio
 from diffir.errors import DataError
 
 from .entries import Entry, File, indexed
-from .folders import picture_files
+from .folders import picture_files, pictures_below
 from .pairing import pair_files
 from .settings import Positive, Values, named, sentence
 from .shards import members_of
@@ -197,4 +197,4 @@ def listed(path: Path) -> list[Path]:
             )
         return files
     shards = sorted(path.rglob("*.tar")) if path.is_dir() else []
-    return shards or picture_files([path])
+    return [*shards, *pictures_below(path)] if shards else picture_files([path])

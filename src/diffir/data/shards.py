@@ -60,12 +60,12 @@ def key_and_role(member: str) -> tuple[str, str | None]:
 
 def key_of(index: int, entry: Entry) -> str:
     """A key that is unique, sorts as the set does, and tells the picture."""
-    stem = "".join(c if c.isalnum() or c in "-_" else "_" for c in entry.gt.path.stem)
+    stem = "".join(c if c.isalnum() or c in "-_" else "_" for c in entry.gt.label.stem)
     return f"{index:08d}-{stem}"
 
 
 def write_shards(
-    entries: Sequence[Entry], folder: Path, *, prefix: str = "shard", shard_bytes: int
+    entries: Sequence[Entry], folder: Path, *, shard_bytes: int
 ) -> Iterator[tuple[Path, int]]:
     """Write the files of entries, as they are, into shards of about a size, yielding each.
 
@@ -79,7 +79,7 @@ def write_shards(
     if any(folder.glob("*.tar")):
         raise DataError(f"{folder} holds shards already; choose another folder")
     for number, part in enumerate(parts_of(entries, shard_bytes)):
-        path = folder / f"{prefix}-{number:06d}.tar"
+        path = folder / f"shard-{number:06d}.tar"
         with whole_file(path) as file, tarfile.open(fileobj=file, mode="w") as tar:
             for index, entry in part:
                 add_entry(tar, key_of(index, entry), entry)
@@ -92,7 +92,7 @@ def add_entry(tar: tarfile.TarFile, key: str, entry: Entry) -> None:
         if file is None:
             continue
         data = file.read()
-        member = tarfile.TarInfo(f"{key}.{role}{file.path.suffix.lower()}")
+        member = tarfile.TarInfo(f"{key}.{role}{file.label.suffix.lower()}")
         member.size = len(data)
         tar.addfile(member, io.BytesIO(data))
 
@@ -102,7 +102,7 @@ def parts_of(entries: Iterable[Entry], shard_bytes: int) -> Iterator[list[tuple[
     part: list[tuple[int, Entry]] = []
     held = 0
     for index, entry in enumerate(entries):
-        size = sum(file.path.stat().st_size for file in (entry.gt, entry.lq) if file)
+        size = sum(file.size for file in (entry.gt, entry.lq) if file)
         if part and held + size > shard_bytes:
             yield part
             part, held = [], 0

@@ -147,7 +147,7 @@ class Pictures:
         """Numbers of pictures and of their pixels, and a hash of names and sizes."""
         digest = hashlib.sha256()
         for entry in self.entries:
-            digest.update(f"{entry.gt.path.name} {entry.height} {entry.width}\n".encode())
+            digest.update(f"{entry.gt.label} {entry.height} {entry.width}\n".encode())
         return {
             "pictures": len(self.entries),
             "pairs": sum(entry.lq is not None for entry in self.entries),

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from diffir.data import Batch, Degradation, Draws, data_sets
 from diffir.data.pixels import round_to_8_bit, to_tensor
 from diffir.data.sets import entries_of_sets
+from diffir.data.sources import one_of
 from diffir.errors import DataError
 from diffir.inference.padding import pad_to_multiple
 from diffir.model import DiffIRS1, DiffIRS2
@@ -25,10 +26,13 @@ def validation_pairs(words: Iterable[str], degradation: Degradation, scale: int)
     """A pair of every picture: its own LQ, or one made of it, always the same; (1, C, H, W) each.
 
     Raises:
-        DataError: when there is no picture, or none large enough.
-        PictureError: when one can't be read.
+        DataError: when there is no picture, none large enough, or a bad one: scores of fewer
+            pictures could not be compared.
+        PictureError: when one can't be decoded.
     """
-    entries, _ = entries_of_sets(data_sets(words), scale)
+    entries, unfit = entries_of_sets(data_sets(words), scale)
+    if unfit:
+        raise DataError(one_of(unfit))
     margin = degradation.margin(scale)
     pairs = []
     for index, entry in enumerate(entries):
