@@ -92,17 +92,14 @@ def feed_of(
         device=device,
         workers=workers,
     )
+    pool_size = recipe.degradation.pool_size if isinstance(recipe.degradation, SecondOrder) else 0
     for lq_size, batch_size in recipe.all_sizes():
         if lq_size % multiple:
             raise RecipeError(
                 f"lq_size {lq_size} found; {preset.name} wants a multiple of {multiple}"
             )
-        if isinstance(recipe.degradation, SecondOrder) and batch_size > (
-            recipe.degradation.pool_size or batch_size
-        ):
-            raise RecipeError(
-                f"batch_size {batch_size} found; the pair pool holds {recipe.degradation.pool_size}"
-            )
+        if 0 < pool_size < batch_size:
+            raise RecipeError(f"batch_size {batch_size} found; the pair pool holds {pool_size}")
         source.require(feed.crop_size(lq_size))
     return feed
 
