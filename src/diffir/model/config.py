@@ -42,7 +42,8 @@ class DiffIRConfig:
     """N, layers of the denoiser after the first."""
 
     timesteps: int = 4
-    """T, reverse steps. The noise schedule is rescaled so that Z_T is noise for every T."""
+    """T, reverse steps. The noise schedule is rescaled so that Z_T is noise for every T. 0 leaves
+    the diffusion out: the condition itself is the IPR (the paper's variant V1, worse)."""
     beta_start: float = 0.1
     beta_end: float = 0.99
     beta_schedule: Literal["scaled_linear", "linear"] = "scaled_linear"
@@ -74,10 +75,12 @@ class DiffIRConfig:
             raise ValueError(f"cpen_reduction {self.cpen_reduction} found; it must be 1 or 2")
         if self.ipr_dim % 4:
             raise ValueError(f"ipr_dim {self.ipr_dim} found; it must divide by 4")
-        if min(self.timesteps, self.dim) < 1:
+        if self.dim < 1 or self.timesteps < 0:
             raise ValueError(
-                f"dim {self.dim} and timesteps {self.timesteps} found; at least 1 is needed"
+                f"dim {self.dim} and timesteps {self.timesteps} found; at least 1 and 0 are needed"
             )
+        if self.insert_variance and not self.timesteps:
+            raise ValueError("insert_variance with timesteps 0 found; there is no step to vary")
         if not 0 < self.beta_start <= self.beta_end < 1:
             raise ValueError(
                 f"beta from {self.beta_start} to {self.beta_end} found; "

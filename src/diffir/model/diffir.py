@@ -39,9 +39,10 @@ class DiffIRS2(nn.Module):
         super().__init__()
         self.config = config
         self.cpen = CPEN(config.cpen_lq_channels, config.ipr_dim, config.cpen_blocks)
-        self.denoiser = Denoiser(
-            config.ipr_dim, config.denoiser_layers, signed=config.prediction == "epsilon"
-        )
+        if config.timesteps:
+            self.denoiser = Denoiser(
+                config.ipr_dim, config.denoiser_layers, signed=config.prediction == "epsilon"
+            )
         self.diffusion = IPRDiffusion(config)
         self.dirformer = DIRformer(config)
 
@@ -52,8 +53,13 @@ class DiffIRS2(nn.Module):
     def estimate_ipr_steps(
         self, lq: Tensor, start: Tensor, step_noise: Tensor | None = None
     ) -> Tensor:
-        """The IPR after each reverse step, (T, B, 4C'); arguments as `estimate_ipr`."""
+        """The IPR after each reverse step, (T, B, 4C'); arguments as `estimate_ipr`.
+
+        Without diffusion (T = 0) it is the condition alone, (1, B, 4C').
+        """
         condition = self.extract_condition(lq)
+        if self.config.timesteps == 0:
+            return condition[None]
         return self.diffusion.denoise(self.denoiser, start, condition, step_noise)
 
     def estimate_ipr(self, lq: Tensor, start: Tensor, step_noise: Tensor | None = None) -> Tensor:
@@ -66,6 +72,9 @@ class DiffIRS2(nn.Module):
         """
         return self.estimate_ipr_steps(lq, start, step_noise)[-1]
 
-    def forward(self, lq: Tensor, noise: Tensor) -> Tensor:
-        """Restore LQ (B, in_channels, H, W) from noise (B, 4C'); (B, 3, H·scale, W·scale)."""
-        return self.dirformer(lq, self.estimate_ipr(lq, noise))
+    def forward(self, lq: Tensor, noise: Tensor, step_noise: Tensor | None = None) -> Tensor:
+        """Restore LQ (B, in_channels, H, W) from noise (B, 4C'); (B, 3, H·scale, W·scale).
+
+        Only a chain with inserted variance wants `step_noise` (T, B, 4C').
+        """
+        return self.dirformer(lq, self.estimate_ipr(lq, noise, step_noise))

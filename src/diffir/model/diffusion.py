@@ -30,6 +30,8 @@ def noise_schedule(
     A plain linspace at another T would leave the prior in Z_T (T = 1: β = 0.1), so log ᾱ of
     T = 4 is interpolated at i/T and `β_i = 1 − ᾱ_i/ᾱ_{i−1}`.
     """
+    if timesteps == 0:
+        return ()
     power = 2 if schedule == "scaled_linear" else 1
     first, last = start ** (1 / power), end ** (1 / power)
     steps = REFERENCE_STEPS
@@ -66,10 +68,14 @@ class IPRDiffusion:
         self.alpha_bar = tuple(alpha_bar[1:])
         self.alpha_bar_before = tuple(alpha_bar[:-1])
 
-    def add_noise(self, ipr: Tensor, noise: Tensor) -> Tensor:
-        """Z_T (B, 4C'), the end of the forward process: `√ᾱ_T Z + √(1−ᾱ_T) ε`."""
-        last = self.alpha_bar[-1]
-        return math.sqrt(last) * ipr + math.sqrt(1 - last) * noise
+    def add_noise(self, ipr: Tensor, noise: Tensor, t: int | None = None) -> Tensor:
+        """Z_t (B, 4C') of the forward process: `√ᾱ_t Z + √(1−ᾱ_t) ε`; its end Z_T without a t."""
+        left = self.alpha_bar[self.timesteps - 1 if t is None else t]
+        return math.sqrt(left) * ipr + math.sqrt(1 - left) * noise
+
+    def scaled_time(self, t: int) -> float:
+        """A timestep as the denoiser sees it."""
+        return t / (10 * self.timesteps)
 
     def denoise(
         self, predict: Predict, start: Tensor, condition: Tensor, step_noise: Tensor | None = None
@@ -96,7 +102,7 @@ class IPRDiffusion:
             )
         z, steps = start, []
         for t in reversed(range(self.timesteps)):
-            predicted = predict(z, t / (10 * self.timesteps), condition)
+            predicted = predict(z, self.scaled_time(t), condition)
             z = self.step_mean(predicted, z, t)
             if step_noise is not None and t > 0:
                 z = z + math.sqrt(self.posterior_variance(t)) * step_noise[self.timesteps - 1 - t]

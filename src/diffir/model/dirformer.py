@@ -6,6 +6,7 @@ B batch, C channels, H × W positions of the first convolution's output (LQ, uns
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from .blocks import DynamicTransformerBlock
 from .config import DiffIRConfig
@@ -32,9 +33,13 @@ def upscaling_tail(dim: int, upscale: int) -> nn.Sequential:
 class Level(nn.ModuleList):
     """The blocks of one level of the U-Net, all under the same IPR."""
 
+    recompute = False
+    """In training, keep only what is between the blocks and compute the rest again: less memory."""
+
     def forward(self, x: Tensor, ipr: Tensor) -> Tensor:
         for block in self:
-            x = block(x, ipr)
+            again = self.recompute and torch.is_grad_enabled()
+            x = checkpoint(block, x, ipr, use_reentrant=False) if again else block(x, ipr)
         return x
 
 
