@@ -1,17 +1,25 @@
-"""Choose what to train: a preset by its name or a recipe file, with settings changed one by one."""
+"""Choose what to train: a preset by its name or a recipe file, with settings changed one by one.
+
+Beside the recipe's own, `network.…` changes the network: `network.timesteps=8`, say.
+"""
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import TypeAdapter, ValidationError
 
+from diffir.data.settings import sentence
 from diffir.errors import RecipeError
+from diffir.model import DiffIRConfig
 from diffir.recipe import Recipe
 
 from .preset import Preset
+
+NETWORK = "network"  # where a recipe file changes the sizes of its network
 
 
 def choose(
@@ -36,15 +44,30 @@ def choose(
     if preset is None or preset.recipe is None:
         trainable = ", ".join(preset.name for preset in presets.values() if preset.recipe)
         raise RecipeError(f"{name!r} has no recipe; take one of {trainable}")
-    recipe = changed(preset.recipe, changes)
-    for setting in settings:
-        recipe = changed(recipe, nested(setting))
-    return replace(preset, recipe=recipe)
+    for change in (changes, *map(nested, settings)):
+        preset = changed(preset, change)
+    return preset
 
 
-def changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
-    """A recipe with some values in place of its own. Raises RecipeError."""
-    return Recipe.of(merged(recipe.model_dump(mode="json"), changes))
+def values_of(preset: Preset) -> dict[str, Any]:
+    """All that a recipe file may say beside `preset: NAME`: the recipe, and the network's sizes."""
+    assert preset.recipe is not None
+    return {**preset.recipe.model_dump(mode="json"), NETWORK: asdict(preset.config)}
+
+
+def changed(preset: Preset, changes: Mapping[str, Any]) -> Preset:
+    """A preset with some values in place of its own. Raises RecipeError."""
+    values = merged(values_of(preset), changes)
+    config = network_of(values.pop(NETWORK))
+    return replace(preset, recipe=Recipe.of(values), config=config)
+
+
+def network_of(values: Any) -> DiffIRConfig:
+    """The numbers of a network as files hold them. Raises RecipeError."""
+    try:
+        return TypeAdapter(DiffIRConfig).validate_python(values)
+    except ValidationError as error:
+        raise RecipeError(f"{NETWORK}: {sentence(error)}") from error
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from diffir.data.second_order import PUBLISHED
 from diffir.model import DiffIRConfig
 from diffir.tasks import SuperResolution
 
@@ -47,4 +48,11 @@ SR_X2_LITE = Preset(
     task=SuperResolution(),
     config=replace(SR_X4_LITE.config, unshuffle=2),
     recipe=lite_recipe(lq_size=64),
+)
+REAL_X4_LITE = Preset(
+    name="real-x4-lite",
+    summary="×4 larger and cleaner, of real photos, small enough for CPUs",
+    task=SuperResolution(),
+    config=SR_X4_LITE.config,
+    recipe=lite_recipe(lq_size=32, degradation=PUBLISHED),
 )

@@ -1,0 +1,145 @@
+"""What a recipe minimises, as values: each may be given by its name instead of its settings."""
+
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from diffir.data import Values
+from diffir.data.settings import NotNegative, Positive, named
+from diffir.losses import R1_WEIGHT, VGG19_LAYER_WEIGHTS
+from diffir.losses.ipr import KL_TEMPERATURE
+from diffir.losses.perceptual import require_layers
+from diffir.losses.pixel import CHARBONNIER_EPS, HOLE_WEIGHT, KNOWN_WEIGHT
+
+
+class PixelL1(Values):
+    """Mean absolute difference, L_rec of the paper."""
+
+    kind: Literal["pixel_l1"] = "pixel_l1"
+    weight: NotNegative = 1.0
+
+
+class Charbonnier(Values):
+    """L1 with a rounded tip."""
+
+    kind: Literal["charbonnier"] = "charbonnier"
+    weight: NotNegative = 1.0
+    eps: Positive = CHARBONNIER_EPS
+
+
+class MaskedL1(Values):
+    """Mean absolute difference, one weight on known pixels and another in the hole (inpainting).
+
+    The published 0 in the hole teaches nothing there but by a perceptual loss and a discriminator.
+    """
+
+    kind: Literal["masked_l1"] = "masked_l1"
+    known_weight: NotNegative = KNOWN_WEIGHT
+    hole_weight: NotNegative = HOLE_WEIGHT
+
+
+PIXEL_LOSSES: dict[str, Values] = {
+    "pixel_l1": PixelL1(),
+    "charbonnier": Charbonnier(),
+    "masked_l1": MaskedL1(),
+}
+PixelLoss: TypeAlias = Annotated[
+    Annotated[PixelL1 | Charbonnier | MaskedL1, Field(discriminator="kind")],
+    BeforeValidator(named(PIXEL_LOSSES)),
+]
+
+
+class IPRLoss(Values):
+    """L_diff, between the guessed and the teacher's IPR; the paper compares the three kinds."""
+
+    kind: Literal["ipr_l1", "ipr_l2", "ipr_kl"] = "ipr_l1"
+    weight: NotNegative = 1.0
+    temperature: Positive = KL_TEMPERATURE
+    """Of the softmax of ipr_kl."""
+
+
+IPR_LOSSES: dict[str, Values] = {
+    "ipr_l1": IPRLoss(),
+    "ipr_l2": IPRLoss(kind="ipr_l2"),
+    "ipr_kl": IPRLoss(kind="ipr_kl"),
+}
+
+
+class VGG19Features(Values):
+    """How VGG-19 sees the pictures, before its activations (super-resolution)."""
+
+    kind: Literal["vgg19"] = "vgg19"
+    weight: NotNegative = 1.0
+    layer_weights: dict[str, NotNegative] = VGG19_LAYER_WEIGHTS
+    style_weight: NotNegative = 0.0
+    """Of the same sum over Gram matrices, beside it."""
+
+    @field_validator("layer_weights")
+    @classmethod
+    def of_layers(cls, weights: dict[str, float]) -> dict[str, float]:
+        """Refuse layers that VGG-19 does not have."""
+        require_layers(weights)
+        return weights
+
+
+class WideFeatures(Values):
+    """How a dilated ResNet-50, which sees far, sees the pictures (inpainting)."""
+
+    kind: Literal["dilated_resnet50"] = "dilated_resnet50"
+    weight: NotNegative = 30.0
+
+
+PERCEPTUAL: dict[str, Values] = {"vgg19": VGG19Features(), "dilated_resnet50": WideFeatures()}
+Perceptual: TypeAlias = Annotated[
+    Annotated[VGG19Features | WideFeatures, Field(discriminator="kind")],
+    BeforeValidator(named(PERCEPTUAL)),
+]
+
+
+class Adversary(Values):
+    """A discriminator that learns beside the network and that it has to please."""
+
+    discriminator: Literal["unet", "patch"] = "unet"
+    """`unet` says it for every pixel, with spectral norm; `patch` for every patch."""
+    width: int = Field(default=64, gt=0)
+    loss: Literal["vanilla", "hinge", "non_saturating"] = "vanilla"
+    weight: NotNegative = 1.0
+    """Of the network's term."""
+    learning_rate: Positive = 1e-4
+    """Of the discriminator, at the phase's start; it follows the phase's schedule."""
+    adam_betas: tuple[float, float] = (0.9, 0.99)
+    warmup_steps: int = Field(default=0, ge=0)
+    """Steps at the phase's start in which the discriminator learns alone."""
+    r1_weight: NotNegative = 0.0
+    """Of the discriminator's squared gradient at true pictures."""
+    feature_matching_weight: NotNegative = 0.0
+    """Of the distance between the discriminator's features; only for `patch`."""
+    mask_as_target: bool = False
+    """Only the hole of a restored picture is fake (inpainting)."""
+    weights: Path | None = None
+    """A discriminator to begin with, as every run with one writes it at the end of a phase."""
+    collapse_after: int | None = Field(default=2000, gt=0)
+    """Stop once it told all pictures apart for so many steps; None never does."""
+
+    @model_validator(mode="after")
+    def has_features(self) -> "Adversary":
+        """Refuse to match the features of a discriminator that shows none."""
+        if self.feature_matching_weight and self.discriminator != "patch":
+            raise ValueError("feature matching wants the discriminator 'patch'; 'unet' found")
+        return self
+
+
+ADVERSARIES: dict[str, Adversary] = {
+    "unet": Adversary(),
+    "patch": Adversary(
+        discriminator="patch",
+        loss="non_saturating",
+        weight=10,
+        adam_betas=(0.9, 0.999),
+        r1_weight=R1_WEIGHT,
+        feature_matching_weight=100,
+        mask_as_target=True,
+    ),
+}
+"""Of super-resolution's and of inpainting's published settings."""
