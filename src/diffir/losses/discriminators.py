@@ -6,6 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from .norm import SharedBatchNorm2d
+
 LEAK = 0.2
 
 
@@ -70,6 +72,10 @@ class PatchDiscriminator(nn.Module):
 
 
 def patch_layer(dim: int, out: int, stride: int, normed: bool) -> nn.Module:
-    """A 4 × 4 convolution, batch norm but for the first layer, and a leaky ReLU."""
-    norm = [nn.BatchNorm2d(out)] if normed else []
-    return nn.Sequential(nn.Conv2d(dim, out, 4, stride, padding=2), *norm, nn.LeakyReLU(LEAK))
+    """A 4 × 4 convolution, batch norm but for the first layer, and a leaky ReLU.
+
+    Where a norm follows, which takes every bias away, there is none (LaMa's has one).
+    """
+    norm = [SharedBatchNorm2d(out)] if normed else []
+    conv = nn.Conv2d(dim, out, 4, stride, padding=2, bias=not normed)
+    return nn.Sequential(conv, *norm, nn.LeakyReLU(LEAK))

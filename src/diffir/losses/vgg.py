@@ -1,6 +1,7 @@
-"""VGG-19 up to its last convolution, whose features the perceptual loss compares."""
+"""VGG up to its last convolution: VGG-19 for the perceptual loss, VGG-16 for learned metrics."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -13,35 +14,51 @@ VGG19_WEIGHTS = PublicWeights(
 )
 """torchvision's, learned on ImageNet."""
 
+VGG16_WEIGHTS = PublicWeights(
+    "vgg16-397923af.pth", "https://download.pytorch.org/models/vgg16-397923af.pth"
+)
+"""torchvision's, learned on ImageNet."""
+
 VGG19_CONVS = (2, 2, 4, 4, 4)
 """Convolutions in each of the five blocks."""
+VGG16_CONVS = (2, 2, 3, 3, 3)
+
+MakePool = Callable[[], nn.Module]
+"""Makes a layer that halves the resolution and has no tensor of its own in a file."""
+MAX_POOL: MakePool = partial(nn.MaxPool2d, 2)
 
 
-def vgg19_places() -> dict[str, int]:
+def vgg_places(convs: tuple[int, ...]) -> dict[str, int]:
     """Where the convolutions stand in torchvision's `features`, by their names in the paper."""
     places, place = {}, 0
-    for block, convs in enumerate(VGG19_CONVS, start=1):
-        for conv in range(1, convs + 1):
+    for block, count in enumerate(convs, start=1):
+        for conv in range(1, count + 1):
             places[f"conv{block}_{conv}"] = place
             place += 2  # a ReLU follows
         place += 1  # pooling
     return places
 
 
-class VGG19(Frozen):
-    """VGG-19 up to conv5_4 (Simonyan & Zisserman 2015), giving what its convolutions say."""
+def vgg19_places() -> dict[str, int]:
+    """The places of VGG-19's convolutions."""
+    return vgg_places(VGG19_CONVS)
 
-    def __init__(self, width: int = 64) -> None:
+
+class VGG(Frozen):
+    """VGG (Simonyan & Zisserman 2015), giving what its convolutions say."""
+
+    def __init__(self, convs: tuple[int, ...], width: int, pool: MakePool = MAX_POOL) -> None:
         super().__init__()
-        places = vgg19_places()
+        places = vgg_places(convs)
+        self.dims: dict[str, int] = {}
         layers: list[nn.Module] = []
         dim = 3
         for name, place in places.items():
             wider = min(width * 2 ** (int(name[4]) - 1), 8 * width)
             if place > len(layers):
-                layers.append(nn.MaxPool2d(2))
+                layers.append(pool())
             layers += [nn.Conv2d(dim, wider, 3, padding=1), nn.ReLU()]
-            dim = wider
+            dim = self.dims[name] = wider
         self.features = nn.Sequential(*layers[:-1])
         self.names = {place: name for name, place in places.items()}
         self.rest()
@@ -58,6 +75,20 @@ class VGG19(Frozen):
         return taps
 
 
+class VGG19(VGG):
+    """VGG-19 up to conv5_4."""
+
+    def __init__(self, width: int = 64) -> None:
+        super().__init__(VGG19_CONVS, width)
+
+
+class VGG16(VGG):
+    """VGG-16 up to conv5_3; a metric may have its own pooling."""
+
+    def __init__(self, width: int = 64, pool: MakePool = MAX_POOL) -> None:
+        super().__init__(VGG16_CONVS, width, pool)
+
+
 def load_vgg19(weights_dir: Path | None = None) -> VGG19:
     """VGG-19 with torchvision's weights from this machine.
 
@@ -66,4 +97,11 @@ def load_vgg19(weights_dir: Path | None = None) -> VGG19:
     """
     vgg = VGG19()
     load_into(vgg, find_weights(VGG19_WEIGHTS, weights_dir), ignored=("classifier.",))
+    return vgg
+
+
+def load_vgg16(weights_dir: Path | None = None, pool: MakePool = MAX_POOL) -> VGG16:
+    """VGG-16 with torchvision's weights from this machine; raises as `load_vgg19`."""
+    vgg = VGG16(pool=pool)
+    load_into(vgg, find_weights(VGG16_WEIGHTS, weights_dir), ignored=("classifier.",))
     return vgg
