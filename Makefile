@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/.stamps
 
-.PHONY: help demo test check clean
+.PHONY: help demo test check peers clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -36,3 +36,14 @@ $(STAMPS)/demo: $(STAMPS)/venv pyproject.toml constraints.txt
 $(STAMPS)/dev: $(STAMPS)/venv pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	touch $@ $(STAMPS)/demo
+
+# The networks that the paper compares with, for benchmarks/cost.py alone.
+PEERS := .venv-peers
+
+peers: $(PEERS)/.done  ## an environment with the networks that the paper compares with
+
+$(PEERS)/.done: pyproject.toml constraints.txt benchmarks/peers/requirements.txt benchmarks/peers/no-deps.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet -c constraints.txt -e . -r benchmarks/peers/requirements.txt
+	$(PEERS)/bin/python -m pip install --quiet --no-deps -r benchmarks/peers/no-deps.txt
+	touch $@

@@ -1,9 +1,14 @@
-"""PSNR by the protocol of the SR papers: 8-bit pictures, RGB or Y channel, a border left out."""
+"""PSNR and SSIM by the protocol of the SR papers: 8-bit pictures, RGB or Y, a border left out."""
 
 import math
+from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+WINDOW, WINDOW_SIGMA = 11, 1.5  # of SSIM
+C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 
 def to_y(rgb: Tensor) -> Tensor:
@@ -12,7 +17,47 @@ def to_y(rgb: Tensor) -> Tensor:
     return 16 + (rgb * weights[:, None, None]).sum(dim=1, keepdim=True)
 
 
-def psnr(restored: Tensor, gt: Tensor, *, border: int = 0, y_channel: bool = False) -> Tensor:
+def without_border(image: Tensor, border: int) -> Tensor:
+    """(…, H, W) without `border` pixels on every side.
+
+    Raises:
+        ValueError: when that leaves nothing.
+    """
+    height, width = image.shape[-2:]
+    if min(height, width) <= 2 * border:
+        raise ValueError(f"a border of {border} leaves nothing of a {width}×{height} picture")
+    return image[..., border : height - border, border : width - border]
+
+
+def as_compared(image: Tensor, border: int, y_channel: bool) -> Tensor:
+    """(B, 3, H, W) in [0, 1] as the protocol sees it: 0 to 255 in float64, RGB or Y."""
+    image = without_border(image, border).double()
+    return to_y(image) if y_channel else 255 * image
+
+
+def require_equal(restored: Tensor, gt: Tensor) -> None:
+    """Refuse tensors of different shapes."""
+    if restored.shape != gt.shape:
+        raise ValueError(
+            f"restored is {tuple(restored.shape)} and gt {tuple(gt.shape)}; must be equal"
+        )
+
+
+def require_side(image: Tensor, least: int, metric: str) -> None:
+    """Refuse pictures with a side below `least`."""
+    height, width = image.shape[-2:]
+    if min(height, width) < least:
+        raise ValueError(f"a picture of {width}×{height} found; {metric} needs {least}×{least}")
+
+
+def psnr(
+    restored: Tensor,
+    gt: Tensor,
+    *,
+    border: int = 0,
+    y_channel: bool = False,
+    mask: Tensor | None = None,
+) -> Tensor:
     """Peak signal-to-noise ratio in dB of each picture, (B,), computed in float64.
 
     Args:
@@ -20,18 +65,65 @@ def psnr(restored: Tensor, gt: Tensor, *, border: int = 0, y_channel: bool = Fal
         gt: the same shape.
         border: pixels left out on every side, the scale by custom.
         y_channel: compare luma alone, as SR papers do.
+        mask: (B, 1, H, W), 1 = hole; the hole alone is compared.
 
     Raises:
-        ValueError: when the shapes differ or the border leaves nothing.
+        ValueError: when the shapes differ, the border leaves nothing, or a mask has no hole.
     """
-    if restored.shape != gt.shape:
-        raise ValueError(
-            f"restored is {tuple(restored.shape)} and gt {tuple(gt.shape)}; must be equal"
-        )
-    height, width = gt.shape[-2:]
-    if min(height, width) <= 2 * border:
-        raise ValueError(f"a border of {border} leaves nothing of a {width}×{height} picture")
-    inside = (..., slice(border, height - border), slice(border, width - border))
-    difference = restored[inside].double() - gt[inside].double()
-    difference = to_y(difference) - 16 if y_channel else 255 * difference
-    return 20 * math.log10(255) - 10 * torch.log10(difference.square().mean(dim=(1, 2, 3)))
+    require_equal(restored, gt)
+    difference = as_compared(restored, border, y_channel) - as_compared(gt, border, y_channel)
+    squares = difference.square().mean(dim=1, keepdim=True)  # (B, 1, H, W)
+    weights = torch.ones_like(squares) if mask is None else without_border(mask, border).double()
+    if mask is not None and not weights.flatten(1).any(1).all():
+        raise ValueError("a mask without a hole found; PSNR in the hole needs one in every picture")
+    error = (squares * weights).sum(dim=(1, 2, 3)) / weights.sum(dim=(1, 2, 3))
+    return 20 * math.log10(255) - 10 * torch.log10(error)
+
+
+def local_mean(x: Tensor, dims: Sequence[int]) -> Tensor:
+    """Means under a Gaussian window (11 long, σ 1.5) where it fits: `dims` lose 10 positions."""
+    line = torch.arange(WINDOW, dtype=torch.float64) - WINDOW // 2
+    weights = torch.exp(-line.square() / (2 * WINDOW_SIGMA**2))
+    weights = weights / weights.sum()
+    for dim in dims:  # the window is separable
+        length = x.shape[dim] - WINDOW + 1
+        shifted = (w * x.narrow(dim, i, length) for i, w in enumerate(weights.tolist()))
+        x = sum(shifted, torch.zeros((), dtype=x.dtype, device=x.device))
+    return x
+
+
+def similarity(x: Tensor, y: Tensor, dims: Sequence[int]) -> Tensor:
+    """Mean SSIM (Wang et al. 2004) of (B, C, H, W) in 0..255 under windows along `dims`, (B,)."""
+    mean_x, mean_y = local_mean(x, dims), local_mean(y, dims)
+    squares = mean_x.square() + mean_y.square()
+    variances = local_mean(x.square() + y.square(), dims) - squares
+    covariance = local_mean(x * y, dims) - mean_x * mean_y
+    luminance = (2 * mean_x * mean_y + C1) / (squares + C1)
+    return (luminance * (2 * covariance + C2) / (variances + C2)).mean(dim=(1, 2, 3))
+
+
+def ssim(restored: Tensor, gt: Tensor, *, border: int = 0, y_channel: bool = False) -> Tensor:
+    """Structural similarity of each picture, (B,), computed in float64.
+
+    As its authors' MATLAB code has it: an 11 × 11 Gaussian window, population variances, no
+    padding; of RGB, the mean over the channels. Arguments and errors as `psnr`; pictures have at
+    least 11 × 11 pixels.
+    """
+    require_equal(restored, gt)
+    x, y = (as_compared(image, border, y_channel) for image in (restored, gt))
+    require_side(x, WINDOW, "SSIM")
+    return similarity(x, y, dims=(-2, -1))
+
+
+def ssim_volume(restored: Tensor, gt: Tensor) -> Tensor:
+    """SSIM as MATLAB's `ssim` has it of an RGB array, (B,): the tables of deblurring papers.
+
+    The colours are a third dimension of a volume, under a window of 11 × 11 × 11, whose border goes
+    on as its last value. Raises ValueError when the shapes differ.
+    """
+    require_equal(restored, gt)
+    x, y = (
+        F.pad(as_compared(image, 0, False)[:, None], [WINDOW // 2] * 6, mode="replicate")[:, 0]
+        for image in (restored, gt)
+    )
+    return similarity(x, y, dims=(-3, -2, -1))

@@ -1,89 +1,86 @@
-"""Validation while training: the PSNR of a network on whole pictures, by the protocol of its task.
+"""Validation while training: scores of a network on whole pictures, and some of them to look at."""
 
-Super-resolution on Y without a border of `scale` pixels, as its papers have it; deblurring on RGB;
-inpainting on RGB in the hole alone.
-"""
-
-from collections.abc import Callable, Iterable
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from statistics import fmean
 
 import torch
 from torch import Tensor, nn
 
-from diffir.data import Batch, Degradation, Draws, data_sets
-from diffir.data.pixels import round_to_8_bit, to_tensor
-from diffir.data.sets import entries_of_sets
-from diffir.data.sources import one_of
-from diffir.errors import DataError
-from diffir.inference.padding import pad_to_multiple
+from diffir.data import Batch, Degradation
 from diffir.model import DiffIRS1, DiffIRS2
 
-from .psnr_ssim import psnr
+from .grids import grid
+from .ipr_statistics import MOST_PICTURES, ipr_statistics
+from .pairs import validation_sets
+from .protocol import own_ipr, placed, restored_with, score
 
-SEED = 0  # of the degradation and of the starting noise, so that scores differ by the network alone
+Validate = Callable[[nn.Module, DiffIRS1 | None], tuple[dict[str, float], dict[str, Tensor]]]
+"""Of a network and its teacher, if it has one: scores by name and pictures by name."""
+
+MOST_GRIDS = 4  # more than one looks at
 
 
-def validation_pairs(words: Iterable[str], degradation: Degradation, scale: int) -> list[Batch]:
-    """A pair of every picture: its own LQ, or one made of it, always the same; (1, C, H, W) each.
+def validator(words: Iterable[str], degradation: Degradation, scale: int) -> Validate:
+    """A function that judges a network of either stage; raises as `validation_sets`.
 
-    Raises:
-        DataError: when there is no picture, none large enough, or a bad one: scores of fewer
-            pictures could not be compared.
-        PictureError: when one can't be decoded.
+    It restores with the true Z in stage 1 and with Ẑ, from noise, in stage 2. Its scores:
+
+    - `psnr/<set>` of every word and `psnr` of all pictures, in dB, by the protocol of the task;
+    - what `ipr_statistics` finds on the first 8 pictures of all, for passes of DIRformer are dear,
+      and `psnr_own`, the PSNR of these 8 alone, to hold `psnr_true` and its like against.
+
+    Its pictures, `<set>-<index>` from 0, are the grids of the first 4 of all, on the CPU. It draws
+    no global random number and leaves the networks as they were.
     """
-    entries, unfit = entries_of_sets(data_sets(words), scale)
-    if unfit:
-        raise DataError(one_of(unfit))
-    margin = degradation.margin(scale)
-    pairs = []
-    for index, entry in enumerate(entries):
-        gt = to_tensor(entry.gt.pixels())
-        height, width = (side - side % scale for side in gt.shape[-2:])
-        gt = gt[..., :height, :width]
-        if entry.lq is not None:
-            pairs.append(Batch(lq=to_tensor(entry.lq.pixels()), gt=gt))
-        elif min(height, width) > 2 * (margin + scale):
-            pairs.append(degradation.batch(gt, scale, Draws((SEED,), (index,))))
-    if not pairs:
-        raise DataError("no picture to validate on found; name a folder of larger ones")
-    return pairs
-
-
-def validator(
-    words: Iterable[str], degradation: Degradation, scale: int
-) -> Callable[[nn.Module], dict[str, float]]:
-    """A function that scores a network of either stage; raises as `validation_pairs`."""
-    pairs = validation_pairs(words, degradation, scale)
+    sets = validation_sets(words, degradation, scale)
 
     @torch.no_grad()
-    def validate(network: nn.Module) -> dict[str, float]:
-        device = next(network.parameters()).device
-        values = []
-        for pair in pairs:
-            here = pair.map(lambda tensor: tensor.to(device))
-            values.append(score(round_to_8_bit(restored_by(network, here)), here, scale))
-        return {"psnr": float(torch.stack(values).mean())}
+    def validate(
+        network: nn.Module, teacher: DiffIRS1 | None
+    ) -> tuple[dict[str, float], dict[str, Tensor]]:
+        assert isinstance(network, DiffIRS1 | DiffIRS2)
+        with evaluating(network, teacher):
+            values, pictures = judged(network, sets)
+            first = [*itertools.chain(*sets.values())][:MOST_PICTURES]
+            statistics = ipr_statistics(network, teacher, first)
+        every = [*itertools.chain(*values.values())]
+        scores = {"psnr": fmean(every)}
+        scores |= {f"psnr/{name}": fmean(of_set) for name, of_set in values.items()}
+        if statistics:
+            scores["psnr_own"] = fmean(every[:MOST_PICTURES])
+        return scores | statistics, pictures
 
     return validate
 
 
-def restored_by(network: nn.Module, pair: Batch) -> Tensor:
-    """What a network of either stage makes of a pair, (1, 3, H, W); stage 1 sees GT."""
-    assert isinstance(network, DiffIRS1 | DiffIRS2)
-    multiple, scale = network.config.multiple_of, network.config.scale
-    lq = pad_to_multiple(pair.lq, multiple)
-    if isinstance(network, DiffIRS1):
-        restored = network(lq, pad_to_multiple(pair.gt, multiple * scale))
-    else:
-        noise = torch.randn(
-            1, network.config.ipr_dim, generator=torch.Generator().manual_seed(SEED)
-        )
-        restored = network(lq, noise.to(lq))
-    return restored[..., : pair.gt.shape[-2], : pair.gt.shape[-1]]
+def judged(
+    network: DiffIRS1 | DiffIRS2, sets: dict[str, list[Batch]]
+) -> tuple[dict[str, list[float]], dict[str, Tensor]]:
+    """The PSNR of all pictures by set, and the first grids by name."""
+    device = next(network.parameters()).device
+    values: dict[str, list[float]] = {name: [] for name in sets}
+    pictures: dict[str, Tensor] = {}
+    for name, pairs in sets.items():
+        for index, pair in enumerate(pairs):
+            here = placed(pair, device)
+            restored = restored_with(own_ipr(network, here), network, here)
+            values[name].append(score(restored, here, network.config.scale))
+            if len(pictures) < MOST_GRIDS:
+                pictures[f"{name}-{index}"] = grid(restored, here)
+    return values, pictures
 
 
-def score(restored: Tensor, pair: Batch, scale: int) -> Tensor:
-    """PSNR in dB, float64."""
-    if pair.mask is not None:
-        squares = (restored.double() - pair.gt.double()).square() * pair.mask
-        return -10 * torch.log10(squares.sum() / (3 * pair.mask.double().sum()))
-    return psnr(restored, pair.gt, border=scale if scale > 1 else 0, y_channel=scale > 1)[0]
+@contextmanager
+def evaluating(*networks: nn.Module | None) -> Iterator[None]:
+    """Networks in eval mode, and every module back in its own mode after."""
+    there = [network for network in networks if network is not None]
+    modes = [(module, module.training) for network in there for module in network.modules()]
+    for network in there:
+        network.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode

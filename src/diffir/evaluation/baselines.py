@@ -1,0 +1,173 @@
+"""What people did before networks: the figures that any restoration has to beat.
+
+Each takes LQ (B, 3, h, w) in [0, 1] and gives (B, 3, H, W) in [0, 1].
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from diffir.data import imresize
+from diffir.data.kernels import filter2d, gaussian_kernel
+from diffir.data.pixels import to_pixels
+from diffir.errors import DataError
+
+LAPLACIAN = ((0.0, -1.0, 0.0), (-1.0, 4.0, -1.0), (0.0, -1.0, 0.0))
+TINY = 1e-12
+
+
+def nearest(lq: Tensor, scale: int) -> Tensor:
+    """Every pixel as a square."""
+    return lq.repeat_interleave(scale, dim=-2).repeat_interleave(scale, dim=-1)
+
+
+def bicubic(lq: Tensor, scale: int) -> Tensor:
+    """MATLAB's imresize, which SR papers print, clipped."""
+    return imresize(lq, scale).clamp(0, 1)
+
+
+def lanczos(lq: Tensor, scale: int) -> Tensor:
+    """Pillow's, with three lobes, in float32 and clipped."""
+    size = (lq.shape[-1] * scale, lq.shape[-2] * scale)
+    planes = [
+        np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.LANCZOS))
+        for plane in rearrange(lq, "b c h w -> (b c) h w").float().cpu().numpy()
+    ]
+    enlarged = rearrange(np.stack(planes), "(b c) h w -> b c h w", c=lq.shape[1])
+    return torch.from_numpy(enlarged).to(lq).clamp(0, 1)
+
+
+def unsharp_mask(lq: Tensor, sigma: float = 1.5, amount: float = 1.0) -> Tensor:
+    """What a Gaussian blur takes away, added once more."""
+    kernel = gaussian_kernel(2 * round(4 * sigma) + 1, (sigma, sigma))
+    blurred = filter2d(lq, kernel.expand(len(lq), -1, -1))
+    return (lq + amount * (lq - blurred)).clamp(0, 1)
+
+
+def transfer(kernel: Tensor, like: Tensor) -> Tensor:
+    """What convolving with a kernel (k, k), k odd, does to the waves of (…, H, W): (H, W/2 + 1)."""
+    height, width = like.shape[-2:]
+    side = len(kernel)
+    padded = F.pad(kernel.to(like), (0, width - side, 0, height - side))
+    centred = padded.roll((-(side // 2), -(side // 2)), dims=(0, 1))
+    return torch.fft.rfft2(centred)
+
+
+def filtered(image: Tensor, waves: Tensor) -> Tensor:
+    """(…, H, W), as on a torus, with its waves multiplied."""
+    return torch.fft.irfft2(torch.fft.rfft2(image) * waves, s=image.shape[-2:])
+
+
+def on_torus(restore: Callable[[Tensor], Tensor], lq: Tensor, kernel: Tensor) -> Tensor:
+    """Restore with mirrored borders around, lest opposite ones blur into each other."""
+    margin = min(2 * len(kernel), *(side - 1 for side in lq.shape[-2:]))
+    padded = F.pad(lq.double(), [margin] * 4, mode="reflect")
+    restored = restore(padded)[..., margin : margin + lq.shape[-2], margin : margin + lq.shape[-1]]
+    return restored.to(lq).clamp(0, 1)
+
+
+def wiener(lq: Tensor, kernel: Tensor, balance: float = 1e-3) -> Tensor:
+    """Deconvolution with a known kernel (k, k), in one step (Wiener; Hunt 1973).
+
+    `balance` weighs smoothness, by the Laplacian, against fidelity; it grows with the noise.
+    """
+    return on_torus(lambda image: wiener_on_torus(image, kernel, balance), lq, kernel)
+
+
+def wiener_on_torus(image: Tensor, kernel: Tensor, balance: float) -> Tensor:
+    """Multiply waves by K* / (|K|² + balance · |L|²)."""
+    waves = transfer(kernel, image)
+    rough = transfer(torch.tensor(LAPLACIAN), image)
+    return filtered(image, waves.conj() / (waves.abs() ** 2 + balance * rough.abs() ** 2))
+
+
+def richardson_lucy(lq: Tensor, kernel: Tensor, steps: int = 30) -> Tensor:
+    """Deconvolution with a known kernel (k, k), in steps that keep pixels positive (1972, 1974)."""
+    return on_torus(lambda image: richardson_lucy_on_torus(image, kernel, steps), lq, kernel)
+
+
+def richardson_lucy_on_torus(image: Tensor, kernel: Tensor, steps: int) -> Tensor:
+    """Iterate x ← x · Kᵀ(y / Kx), from gray."""
+    waves = transfer(kernel, image)
+    restored = torch.full_like(image, 0.5)
+    for _ in range(steps):
+        ratio = image / filtered(restored, waves).clamp_min(TINY)
+        restored = restored * filtered(ratio, waves.conj())
+    return restored
+
+
+def telea(lq: Tensor, mask: Tensor) -> Tensor:
+    """Holes, mask (B, 1, H, W) = 1, filled from their rim inwards (Telea 2004), by OpenCV."""
+    return filled_by_opencv(lq, mask, "INPAINT_TELEA")
+
+
+def navier_stokes(lq: Tensor, mask: Tensor) -> Tensor:
+    """Holes filled along lines of equal brightness (Bertalmio et al. 2001), by OpenCV."""
+    return filled_by_opencv(lq, mask, "INPAINT_NS")
+
+
+def filled_by_opencv(lq: Tensor, mask: Tensor, method: str) -> Tensor:
+    """In 8 bits, with OpenCV's usual radius of 3.
+
+    Raises:
+        DataError: when OpenCV is not installed.
+    """
+    try:
+        import cv2
+    except ImportError:
+        raise missing("OpenCV") from None
+    filled = [
+        np.asarray(cv2.inpaint(to_pixels(image[None].cpu()), hole, 3, getattr(cv2, method)))
+        for image, hole in zip(lq, holes(mask), strict=True)
+    ]
+    return pasted(np.stack(filled) / 255, lq, mask)
+
+
+def biharmonic(lq: Tensor, mask: Tensor) -> Tensor:
+    """Holes filled as smoothly as can be (Damelin & Hoang 2018), by scikit-image.
+
+    Raises:
+        DataError: when scikit-image is not installed.
+    """
+    try:
+        from skimage.restoration import inpaint_biharmonic
+    except ImportError:
+        raise missing("scikit-image") from None
+    filled = [
+        inpaint_biharmonic(image.permute(1, 2, 0).numpy(), hole, channel_axis=-1)
+        for image, hole in zip(lq.cpu().double(), holes(mask), strict=True)
+    ]
+    return pasted(np.stack(filled), lq, mask)
+
+
+def pasted(filled: NDArray[np.floating], lq: Tensor, mask: Tensor) -> Tensor:
+    """The holes of (B, H, W, 3) in [0, 1], and LQ where it is known."""
+    inside = torch.from_numpy(filled).permute(0, 3, 1, 2).to(lq).clamp(0, 1)
+    return torch.where(mask > 0.5, inside, lq)
+
+
+def holes(mask: Tensor) -> list[NDArray[np.uint8]]:
+    """Masks (B, 1, H, W) as bytes (H, W), 1 = hole."""
+    return [*(mask[:, 0] > 0.5).to(torch.uint8).cpu().numpy()]
+
+
+def missing(library: str) -> DataError:
+    """The error for a baseline whose library is not there."""
+    return DataError(
+        f"{library} is not installed, which this baseline takes; "
+        "run pip install 'diffir[evaluation]'"
+    )
+
+
+ENLARGEMENTS = {"nearest": nearest, "bicubic": bicubic, "lanczos": lanczos}
+"""(lq, scale) → restored."""
+DEBLURRINGS = {"wiener": wiener, "richardson_lucy": richardson_lucy}
+"""(lq, kernel) → restored."""
+FILLINGS = {"telea": telea, "navier_stokes": navier_stokes, "biharmonic": biharmonic}
+"""(lq, mask) → restored."""

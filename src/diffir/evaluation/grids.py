@@ -1,0 +1,27 @@
+"""Grids: LQ, restored and GT side by side, to see how a training gets on."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from diffir.data import Batch
+
+SIDE, GAP = 256, 4  # pixels
+
+
+def grid(restored: Tensor, pair: Batch) -> Tensor:
+    """(3, H, 3W + 2 · GAP) in [0, 1], on the CPU: LQ enlarged to GT's pixels, restored, GT.
+
+    Of large pictures the middle, so that H and W are at most SIDE; white between them. Of
+    inpainting's LQ the colours alone, where holes are black.
+    """
+    lq = F.interpolate(pair.lq[:, :3], size=pair.gt.shape[-2:], mode="nearest")
+    parts = [middle(image[0]).clamp(0, 1) for image in (lq, restored, pair.gt)]
+    gap = parts[0].new_ones(3, parts[0].shape[1], GAP)
+    return torch.cat([parts[0], gap, parts[1], gap, parts[2]], dim=2).cpu()
+
+
+def middle(image: Tensor) -> Tensor:
+    """(3, H, W) without what is further than SIDE / 2 from the middle."""
+    top, left = (max(side - SIDE, 0) // 2 for side in image.shape[1:])
+    return image[:, top : top + SIDE, left : left + SIDE]

@@ -1,0 +1,72 @@
+"""How a network is judged on a pair: whole pictures, 8 bits, compared as its task's papers do.
+
+Super-resolution on Y without a border of `scale` pixels; deblurring on RGB; inpainting on RGB in
+the hole alone.
+"""
+
+import torch
+from torch import Tensor
+
+from diffir.data import Batch
+from diffir.data.pixels import round_to_8_bit
+from diffir.inference.padding import pad_to_multiple
+from diffir.model import DiffIRConfig, DiffIRS1, DiffIRS2
+
+from .pairs import SEED
+from .psnr_ssim import psnr
+
+
+def placed(pair: Batch, device: torch.device) -> Batch:
+    """The pair on a device."""
+    return pair.map(lambda tensor: tensor.to(device))
+
+
+def true_ipr(network: DiffIRS1, pair: Batch) -> Tensor:
+    """Z, (1, 4C'), which knows the ground truth."""
+    multiple = network.config.multiple_of
+    return network.extract_ipr(
+        pad_to_multiple(pair.lq, multiple),
+        pad_to_multiple(pair.gt, multiple * network.config.scale),
+    )
+
+
+def guessed_ipr_steps(network: DiffIRS2, pair: Batch) -> Tensor:
+    """Ẑ after each reverse step from Gaussian noise, as in use; (steps, 1, 4C')."""
+    lq = pad_to_multiple(pair.lq, network.config.multiple_of)
+    start, step_noise = noise_for(network.config)
+    return network.estimate_ipr_steps(
+        lq, start.to(lq), None if step_noise is None else step_noise.to(lq)
+    )
+
+
+def noise_for(config: DiffIRConfig) -> tuple[Tensor, Tensor | None]:
+    """(1, 4C') to start from, and (T, 1, 4C') for a chain with inserted variance.
+
+    Every picture has the same, the one of the Restorer's seed 0.
+    """
+    draws = 1 + config.timesteps * config.insert_variance
+    generator = torch.Generator().manual_seed(SEED)
+    noise = torch.randn(draws, 1, config.ipr_dim, generator=generator)
+    return noise[0], noise[1:] if config.insert_variance else None
+
+
+def own_ipr(network: DiffIRS1 | DiffIRS2, pair: Batch) -> Tensor:
+    """What a network restores with, (1, 4C'): the true Z in stage 1, else Ẑ."""
+    if isinstance(network, DiffIRS1):
+        return true_ipr(network, pair)
+    return guessed_ipr_steps(network, pair)[-1]
+
+
+def restored_with(ipr: Tensor, network: DiffIRS1 | DiffIRS2, pair: Batch) -> Tensor:
+    """What DIRformer makes of a pair with an IPR (1, 4C'): (1, 3, H, W) as a file of 8 bits."""
+    restored = network.dirformer(pad_to_multiple(pair.lq, network.config.multiple_of), ipr)
+    height, width = pair.gt.shape[-2:]
+    return round_to_8_bit(restored[..., :height, :width])
+
+
+def score(restored: Tensor, pair: Batch, scale: int) -> float:
+    """PSNR in dB, computed in float64."""
+    enlarged = scale > 1
+    border = scale if enlarged else 0
+    values = psnr(restored, pair.gt, border=border, y_channel=enlarged, mask=pair.mask)
+    return float(values)
