@@ -80,7 +80,7 @@ def test_preview_refuses_what_does_not_fit() -> None:
     words = ("data", "preview", "sr-x4-lite", "--data", "photos", "-o", "sheet.png")
     refused("'milde' found; wanted is one of mild", *words, "--set", "degradation=milde")
     refused("degradation motion keeps the size", *words, "--set", "degradation=motion")
-    refused("has no recipe", "data", "preview", "sr-x4", "--data", "photos", "-o", "sheet.png")
+    refused("has no recipe", "data", "preview", "sr-x1", "--data", "photos", "-o", "sheet.png")
     assert not Path("sheet.png").exists()
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from diffir.cli.app import app
-from diffir.presets import PRESETS, choose
+from diffir.presets import RECIPES, choose
 
 
 def test_what_is_printed_can_be_trained_from(tmp_path: Path) -> None:
@@ -13,10 +13,16 @@ def test_what_is_printed_can_be_trained_from(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     file = tmp_path / "mine.yaml"
     file.write_text(result.output, encoding="utf-8")
-    assert choose(PRESETS, str(file)) == choose(PRESETS, "deblur-lite", ["seed=5"])
+    assert choose(RECIPES, str(file)) == choose(RECIPES, "deblur-lite", ["seed=5"])
 
 
 def test_a_mistake_is_a_sentence() -> None:
     result = CliRunner().invoke(app, ["recipe", "deblur-lite", "--set", "sed=5"])
     assert result.exit_code == 2
     assert "no setting 'sed'; there are seed" in result.output
+
+
+def test_without_a_name_the_recipes_are_listed() -> None:
+    result = CliRunner().invoke(app, ["recipe"])
+    assert result.exit_code == 0
+    assert all(f"\n {name} " in result.output for name in RECIPES)

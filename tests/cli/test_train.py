@@ -16,10 +16,12 @@ from skimage import data
 from typer.testing import CliRunner
 
 from diffir.cli.app import app
+from diffir.loading import load
 from diffir.model import DiffIRConfig
-from diffir.presets import PRESETS, Preset
+from diffir.presets import RECIPES, Preset
 from diffir.recipe import Phase, Recipe
 from diffir.tasks import SuperResolution
+from trainer import equal
 
 PHASE = Phase(steps=2, learning_rate=1e-3, batch_size=2, lq_size=8)
 TOY = Preset(
@@ -36,7 +38,7 @@ TOY = Preset(
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(PRESETS, "toy", TOY)
+    monkeypatch.setitem(RECIPES, "toy", TOY)
     Path("photos").mkdir()
     Image.fromarray(data.astronaut()[:64, 200:272]).save("photos/a.png")
     return tmp_path
@@ -79,7 +81,7 @@ def test_a_mistyped_folder_is_a_sentence_and_leaves_no_run() -> None:
 
 @pytest.mark.usefixtures("here")
 def test_a_name_without_a_recipe_is_answered_with_those_that_have_one() -> None:
-    result = CliRunner().invoke(app, ["train", "deblur", "--data", "photos", "-o", "run"])
+    result = CliRunner().invoke(app, ["train", "sr-x1", "--data", "photos", "-o", "run"])
     assert result.exit_code == 2
     assert "sr-x4-lite" in result.output
 
@@ -95,7 +97,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_no_half_file(monkeypatch: pytest.M
     assert (
         "error: No space left on device; check the path, its rights and the space" in result.output
     )
-    assert sorted(path.name for path in Path("run").iterdir()) == ["log.jsonl", "recipe.json"]
+    assert not [*Path("run").iterdir()]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -120,5 +122,38 @@ def test_a_run_that_is_asked_to_stop_saves_where_it_is_and_goes_on_later(
     assert run.returncode == 130, said
     stopped = re.search(rb"stopped after step (\d+) of stage1; the same command goes on", said)
     assert stopped is not None, said
-    state = torch.load(tmp_path / "run/stage1.state.pt", weights_only=True)
-    assert state["step"] == int(stopped[1])
+    (state,) = (tmp_path / "run/states").iterdir()
+    assert torch.load(state, weights_only=True)["step"] == int(stopped[1])
+
+
+@pytest.mark.usefixtures("here")
+def test_a_run_goes_on_by_its_folder_alone() -> None:
+    words = ["train", "toy", "--data", "photos", "-o", "run"]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    before = load("run/toy.safetensors")
+    Path("run/toy.safetensors").unlink()
+    result = CliRunner().invoke(app, ["train", "--resume", "run"])
+    assert result.exit_code == 0, result.output
+    assert equal(load("run/toy.safetensors"), before)
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["toy", "--resume", "run"], "--resume takes all from the run"),
+        (["--resume", "photos"], "photos holds no run"),
+        (["toy", "--data", "photos"], "RECIPE, --data and -o are wanted"),
+        (["finetune", "--data", "photos", "-o", "run"], "finetune wants a network"),
+        (["toy", "--data", "photos", "-o", "photos/a.png"], "photos/a.png is a file"),
+        (
+            ["toy", "--data", "photos", "-o", "run", "--devices", "4", "--device", "cpu"],
+            "batch_size 2 found; it does not divide over 4 processes",
+        ),
+    ],
+)
+def test_a_mistake_is_a_sentence(words: list[str], sentence: str) -> None:
+    result = CliRunner().invoke(app, ["train", *words])
+    assert result.exit_code == 2
+    assert sentence in result.output
+    assert not Path("run").exists()

@@ -10,17 +10,17 @@ import torch
 from PIL import Image
 from pydantic import ValidationError
 from skimage import data
-from torch import nn
 
-from diffir.data import SecondOrder
+from diffir.data import Batch, SecondOrder
 from diffir.errors import DataError, RecipeError
 from diffir.loading import load_checkpoint
 from diffir.model import DiffIRConfig
-from diffir.presets import PRESETS, Preset
+from diffir.presets import RECIPES, Preset
 from diffir.recipe import Growth, Phase, Recipe
 from diffir.tasks import TASKS
 from diffir.training import loop
-from diffir.training.build import feed_of, train_preset
+from diffir.training.feed import feed_of
+from trainer import equal, train_in, trained
 
 SMALL: dict[str, Any] = {"dim": 8, "num_blocks": (1, 1, 1, 1), "num_refinement_blocks": 1}
 SAME_SIZE = DiffIRConfig(**SMALL, cpen_blocks=1)
@@ -51,22 +51,12 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
-def equal(first: nn.Module, second: nn.Module) -> bool:
-    pairs = zip(first.state_dict().values(), second.state_dict().values(), strict=True)
-    return all(torch.equal(a, b) for a, b in pairs)
-
-
-def trained(preset: Preset, folder: Path, *words: object, **options: Any) -> nn.Module:
-    weights = train_preset(preset, map(str, words), folder, device=CPU, **options)
-    return load_checkpoint(weights).model
-
-
 @pytest.mark.parametrize("name", TOYS)
 def test_every_task_learns_from_a_folder_and_workers_change_nothing(
     tmp_path: Path, photos: Path, name: str
 ) -> None:
-    alone = trained(TOYS[name], tmp_path / "alone", photos)
-    assert equal(alone, trained(TOYS[name], tmp_path / "shared", photos, workers=2))
+    alone = trained(tmp_path / "alone", TOYS[name], photos)
+    assert equal(alone, trained(tmp_path / "shared", TOYS[name], photos, workers=2))
 
 
 class Killed(BaseException):
@@ -77,8 +67,7 @@ def test_a_killed_run_goes_on_with_the_pool_it_had(
     tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     preset = TOYS["second order"]
-    monkeypatch.setattr(loop.Run, "__init__", saving_often(loop.Run.__init__))
-    unbroken = trained(preset, tmp_path / "unbroken", photos)
+    unbroken = trained(tmp_path / "unbroken", preset, photos, save_every=1)
     real, calls = loop.update_average, []
 
     def dying(*args: Any) -> None:
@@ -90,32 +79,28 @@ def test_a_killed_run_goes_on_with_the_pool_it_had(
     with monkeypatch.context() as patch:
         patch.setattr(loop, "update_average", dying)
         with pytest.raises(Killed):
-            trained(preset, tmp_path / "killed", photos)
-    assert equal(unbroken, trained(preset, tmp_path / "killed", photos))
-
-
-def saving_often(init: Any) -> Any:
-    return lambda self, **options: init(self, **(options | {"save_every": 1}))
+            trained(tmp_path / "killed", preset, photos, save_every=1)
+    assert equal(unbroken, trained(tmp_path / "killed", preset, photos, save_every=1))
 
 
 def test_no_photo_at_all_is_needed_and_the_file_says_so(tmp_path: Path) -> None:
     preset = toy("sr", TIMES_TWO)
-    weights = train_preset(preset, ["dead-leaves"], tmp_path / "run", device=CPU)
+    weights = train_in(tmp_path / "run", preset, "dead-leaves")
     assert load_checkpoint(weights).training["synthetic"] == "dead leaves"
 
 
 def test_crops_grow_as_the_recipe_says(tmp_path: Path, photos: Path) -> None:
     seen: list[tuple[int, ...]] = []
     phase = PHASE.model_copy(update={"growth": (Growth(from_step=2, lq_size=32, batch_size=1),)})
-    real = loop.train_step
+    real = loop.PhaseRun.step
 
-    def spy(stage: Any, optimizer: Any, rate: float, batch: Any, *rest: Any) -> Any:
+    def spy(self: loop.PhaseRun, step: int, batch: Batch) -> Any:
         seen.append(tuple(batch.gt.shape))
-        return real(stage, optimizer, rate, batch, *rest)
+        return real(self, step, batch)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "train_step", spy)
-        trained(toy("sr", TIMES_TWO, phase), tmp_path / "run", photos)
+        patch.setattr(loop.PhaseRun, "step", spy)
+        trained(tmp_path / "run", toy("sr", TIMES_TWO, phase), photos)
     assert seen[:4] == [(2, 3, 32, 32)] * 2 + [(1, 3, 64, 64)] * 2
 
 
@@ -124,7 +109,7 @@ def test_the_losses_of_the_recipe_are_those_that_are_minimised_and_logged(
     tmp_path: Path, photos: Path, ipr_loss: str
 ) -> None:
     preset = toy("sr", TIMES_TWO, ipr_loss=ipr_loss, pixel_loss="charbonnier")
-    trained(preset, tmp_path / "run", photos)
+    trained(tmp_path / "run", preset, photos)
     lines = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
     terms = {"charbonnier", "pixel_l1", "ipr_l1", "ipr_l2", "ipr_kl"}
     found = {line["phase"]: terms & line.keys() for line in lines}
@@ -147,14 +132,14 @@ def test_what_was_skipped_is_told_at_the_end(
     whole = (photos / "0.png").read_bytes()
     (photos / "broken.png").write_bytes(whole[: len(whole) // 2])
     Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(photos / "tiny.png")
-    trained(toy("sr", TIMES_TWO), tmp_path / "run", photos)
+    trained(tmp_path / "run", toy("sr", TIMES_TWO), photos)
     assert caplog.messages[-1].startswith("2 skipped: ")
     for name in ("broken.png", "tiny.png"):
         (photos / name).rename(tmp_path / name)
     for name in ("broken.png", "tiny.png"):
         (tmp_path / name).rename(photos / name)
         with pytest.raises(DataError, match=name):
-            trained(toy("sr", TIMES_TWO), tmp_path / f"no {name}", photos, on_bad="stop")
+            trained(tmp_path / f"no {name}", toy("sr", TIMES_TWO), photos, on_bad="stop")
         (photos / name).rename(tmp_path / name)
 
 
@@ -191,9 +176,9 @@ def test_pairs_are_no_data_for_inpainting(tmp_path: Path, photos: Path) -> None:
         feed_of(preset, [str(tmp_path / "pairs")], device=CPU)
 
 
-@pytest.mark.parametrize("name", [name for name, preset in PRESETS.items() if preset.recipe])
+@pytest.mark.parametrize("name", [name for name in RECIPES if not name.startswith("toy")])
 def test_every_recipe_survives_json_and_fits_its_network(photos: Path, name: str) -> None:
-    preset = PRESETS[name]
+    preset = RECIPES[name]
     assert preset.recipe is not None
     again = Recipe.model_validate_json(preset.recipe.model_dump_json())
     assert again == preset.recipe

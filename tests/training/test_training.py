@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from PIL import Image
 from skimage import data
 from torch import Tensor, nn
 
-from diffir.data import Bicubic, Feed, Stream, data_sets, open_sets
+from diffir.data import Bicubic, Feed, data_sets, open_sets
 from diffir.errors import DataError, RecipeError, WeightsError
 from diffir.loading import load_checkpoint
 from diffir.model import DiffIRConfig, DiffIRS1, DiffIRS2
@@ -19,15 +20,19 @@ from diffir.presets import Preset
 from diffir.recipe import Phase, Recipe
 from diffir.tasks import SuperResolution
 from diffir.training import loop
-from diffir.training.build import train_preset, train_stage1, train_stage2
-from diffir.training.loop import Run, run_phase
-from diffir.training.stages import JointPhase, PriorPhase, Stage1
+from diffir.training.beginning import Beginning
+from diffir.training.build import Training
+from diffir.training.loop import run_phase
+from diffir.training.order import Order
+from diffir.training.stages import JointPhase, PriorPhase, Stage, Stage1
+from trainer import equal, run_in, train_in
 
 TOY = DiffIRConfig(
     dim=8, num_blocks=(1, 1, 1, 1), num_refinement_blocks=1, cpen_blocks=1, upscale=4
 )
 PHASE = Phase(steps=6, learning_rate=1e-3, warmup_steps=2, batch_size=2, lq_size=8)
 RECIPE = Recipe(stage1=PHASE, prior=PHASE, joint=PHASE)
+TOY_PRESET = Preset(name="toy", summary="", task=SuperResolution(), config=TOY, recipe=RECIPE)
 
 
 @pytest.fixture(scope="module")
@@ -38,15 +43,23 @@ def feed(tmp_path_factory: pytest.TempPathFactory) -> Feed:
     return Feed(source=source, degradation=Bicubic(), scale=4)
 
 
-def run_in(folder: Path, **changes: object) -> Run:
-    folder.mkdir(exist_ok=True)
-    run = Run(folder=folder, device=torch.device("cpu"), log_every=1, save_every=2)
-    return replace(run, **changes)
+def phases_in(folder: Path, feed: Feed, recipe: Recipe = RECIPE, **changes: Any) -> nn.Module:
+    """The network of a training of the toy."""
+    preset = replace(TOY_PRESET, **changes.pop("preset", {}), recipe=recipe)
+    order = Order(preset=preset, data=(), folder=folder)
+    training = Training(order=order, feed=feed, run=run_in(folder, **changes), facts={})
+    return load_checkpoint(training.of_phases(Beginning())).model
 
 
-def equal(first: nn.Module, second: nn.Module) -> bool:
-    pairs = zip(first.state_dict().values(), second.state_dict().values(), strict=True)
-    return all(torch.equal(a, b) for a, b in pairs)
+def run_stage(name: str, stage: Stage, feed: Feed, folder: Path, **phase: Any) -> nn.Module:
+    """The average of a phase of the toy's recipe with some settings of its own."""
+    recipe = RECIPE.model_copy(update={name: PHASE.model_copy(update=phase)})
+    return run_phase(name, stage, recipe, feed, run_in(folder, save_every=1000))
+
+
+def losses_in(folder: Path, name: str) -> list[float]:
+    lines = (folder / "log.jsonl").read_text().splitlines()
+    return [json.loads(line)[name] for line in lines]
 
 
 def changed(before: dict[str, Tensor], after: nn.Module) -> set[str]:
@@ -80,57 +93,49 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
 def test_a_run_killed_and_resumed_ends_with_the_bits_of_an_unbroken_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_at: int, feed: Feed
 ) -> None:
-    def both_stages(folder: Path) -> DiffIRS2:
-        run = run_in(folder)
-        teacher = train_stage1(TOY, RECIPE, feed, run)
-        return train_stage2(TOY, RECIPE, feed, run, teacher)
-
-    unbroken = both_stages(tmp_path / "unbroken")
+    unbroken = phases_in(tmp_path / "unbroken", feed)
     with monkeypatch.context() as patch:
         stop_at(patch, killed_at)
         with pytest.raises(Killed):
-            both_stages(tmp_path / "killed")
-    assert equal(both_stages(tmp_path / "killed"), unbroken)
+            phases_in(tmp_path / "killed", feed)
+    assert equal(phases_in(tmp_path / "killed", feed), unbroken)
 
 
 def test_another_seed_gives_other_weights(tmp_path: Path, feed: Feed) -> None:
-    first = train_stage1(TOY, RECIPE, feed, run_in(tmp_path / "a"))
-    other = RECIPE.model_copy(update={"seed": 1})
-    assert not equal(first, train_stage1(TOY, other, feed, run_in(tmp_path / "b")))
+    only = Recipe(stage1=PHASE)
+    first = phases_in(tmp_path / "a", feed, only)
+    assert not equal(first, phases_in(tmp_path / "b", feed, Recipe(stage1=PHASE, seed=1)))
 
 
 def test_each_phase_trains_its_own_parts(tmp_path: Path, feed: Feed) -> None:
     torch.manual_seed(0)
     teacher, model = DiffIRS1(TOY), DiffIRS2(TOY)
     before = copy_of(teacher)
-    run_phase("stage1", 1, Stage1(teacher), PHASE, RECIPE, feed, run_in(tmp_path))
+    run_stage("stage1", Stage1(teacher), feed, tmp_path)
     assert changed(before, teacher) == {"cpen", "dirformer"}
 
     before, taught = copy_of(model), copy_of(teacher)
-    run_phase("prior", 2, PriorPhase(model, teacher), PHASE, RECIPE, feed, run_in(tmp_path))
+    run_stage("prior", PriorPhase(model, teacher), feed, tmp_path)
     assert changed(before, model) == {"cpen", "denoiser"}
 
     before = copy_of(model)
-    run_phase("joint", 3, JointPhase(model, teacher), PHASE, RECIPE, feed, run_in(tmp_path))
+    run_stage("joint", JointPhase(model, teacher), feed, tmp_path)
     assert changed(before, model) == {"cpen", "denoiser", "dirformer"}
     assert not changed(taught, teacher)
 
 
 def test_stage_2_begins_with_the_restorer_of_stage_1(tmp_path: Path, feed: Feed) -> None:
-    teacher = DiffIRS1(TOY)
-    no_steps = PHASE.model_copy(update={"steps": 0})
-    recipe = RECIPE.model_copy(update={"prior": no_steps, "joint": no_steps})
-    model = train_stage2(TOY, recipe, feed, run_in(tmp_path), teacher)
+    still = PHASE.model_copy(update={"steps": 0})
+    model = phases_in(tmp_path, feed, Recipe(stage1=PHASE, joint=still))
+    teacher = load_checkpoint(tmp_path / "toy-stage1.safetensors").model
     assert equal(model.dirformer, teacher.dirformer)
 
 
 def test_training_lowers_the_loss(tmp_path: Path, feed: Feed) -> None:
     torch.manual_seed(0)
-    phase = PHASE.model_copy(update={"steps": 160, "learning_rate": 3e-3})
-    run = run_in(tmp_path, save_every=1000)
-    run_phase("stage1", 1, Stage1(DiffIRS1(TOY)), phase, RECIPE, feed, run)
-    lines = (tmp_path / "log.jsonl").read_text().splitlines()
-    losses = [json.loads(line)["pixel_l1"] for line in lines]
+    stage = Stage1(DiffIRS1(TOY))
+    run_stage("stage1", stage, feed, tmp_path, steps=160, learning_rate=3e-3)
+    losses = losses_in(tmp_path, "pixel_l1")
     assert len(losses) == 160
     assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:5])
 
@@ -139,61 +144,77 @@ def test_the_prior_phase_brings_the_guess_towards_the_teachers_ipr(
     tmp_path: Path, feed: Feed
 ) -> None:
     torch.manual_seed(0)
-    teacher, model = DiffIRS1(TOY), DiffIRS2(TOY)
-    phase = PHASE.model_copy(update={"steps": 60})
-    run_phase("prior", 2, PriorPhase(model, teacher), phase, RECIPE, feed, run_in(tmp_path))
-    lines = (tmp_path / "log.jsonl").read_text().splitlines()
-    losses = [json.loads(line)["ipr_l1"] for line in lines]
+    stage = PriorPhase(DiffIRS2(TOY), DiffIRS1(TOY))
+    run_stage("prior", stage, feed, tmp_path, steps=60)
+    losses = losses_in(tmp_path, "ipr_l1")
     assert np.mean(losses[-10:]) < 0.5 * np.mean(losses[:5])
 
 
 def test_inserted_variance_and_bfloat16_train_too(tmp_path: Path, feed: Feed) -> None:
-    config = replace(TOY, insert_variance=True)
     recipe = RECIPE.model_copy(update={"precision": "bfloat16"})
-    teacher = train_stage1(config, recipe, feed, run_in(tmp_path))
-    model = train_stage2(config, recipe, feed, run_in(tmp_path), teacher)
-    assert all(p.dtype == torch.float32 and p.isfinite().all() for p in model.parameters())
+    config = replace(TOY, insert_variance=True)
+    phases_in(tmp_path, feed, recipe, preset={"config": config})
+    state = torch.load(tmp_path / "states/joint-00000006.pt", weights_only=True)
+    kept = [*state["model"].values(), *state["average"].values()]
+    assert all(tensor.dtype == torch.float32 and tensor.isfinite().all() for tensor in kept)
 
 
 @pytest.mark.parametrize(("clip", "at_most"), [(None, None), (1e-3, 1e-3)])
 def test_the_gradient_is_clipped_where_the_recipe_asks_for_it(
-    clip: float | None, at_most: float | None, feed: Feed
+    tmp_path: Path, clip: float | None, at_most: float | None, feed: Feed
 ) -> None:
     torch.manual_seed(0)
-    stage = Stage1(DiffIRS1(TOY))
-    optimizer = torch.optim.Adam(stage.trainable())
     recipe = RECIPE.model_copy(update={"gradient_clip": clip})
-    (batch,) = Stream(feed, PHASE.sizes, (0, 1)).batches(0, 1)
-    loop.train_step(stage, optimizer, 1e-3, batch, recipe, (0, 1, 0))
-    squares = [p.grad.square().sum() for p in stage.trainable() if p.grad is not None]
-    norm = float(torch.stack(squares).sum().sqrt())
-    assert (norm > 0.01) if at_most is None else (norm <= 1.001 * at_most)
+    stage = Stage1(DiffIRS1(TOY))
+    learning = loop.PhaseRun("stage1", stage, recipe, feed, run_in(tmp_path), None)
+    norms = []
+    hook = learning.learner.optimizer.optimizer.register_step_pre_hook(
+        lambda *_: norms.append(nn.utils.get_total_norm([p.grad for p in stage.parameters()]))
+    )
+    (batch,) = learning.stream.batches(0, 1)
+    told = learning.step(0, batch)["gradient"]
+    hook.remove()
+    assert told > 0.01  # what it was before
+    assert (norms[0] == told) if at_most is None else (norms[0] <= 1.001 * at_most)
 
 
 def test_a_loss_that_is_not_finite_stops_and_names_the_step(tmp_path: Path, feed: Feed) -> None:
-    model = DiffIRS1(TOY)
-    phase = PHASE.model_copy(update={"learning_rate": 1e30, "warmup_steps": 0})
+    stage = Stage1(DiffIRS1(TOY))
     with pytest.raises(RecipeError, match=r"not finite at step \d"):
-        run_phase("stage1", 1, Stage1(model), phase, RECIPE, feed, run_in(tmp_path))
+        run_stage("stage1", stage, feed, tmp_path, learning_rate=1e30, warmup_steps=0)
+    assert not [*tmp_path.glob("states/*")]  # nothing of it is kept
 
 
 def test_a_broken_state_is_a_sentence(tmp_path: Path, feed: Feed) -> None:
-    (tmp_path / "stage1.state.pt").write_bytes(b"PK\x03\x04 cut short")
+    (tmp_path / "states").mkdir()
+    (tmp_path / "states/stage1-00000002.pt").write_bytes(b"PK\x03\x04 cut short")
     with pytest.raises(WeightsError, match="is not a training state"):
-        train_stage1(TOY, RECIPE, feed, run_in(tmp_path))
+        phases_in(tmp_path, feed)
 
 
-def test_validation_is_handed_in_and_logged(tmp_path: Path, feed: Feed) -> None:
-    seen = []
+def test_validation_is_handed_in_told_and_its_best_network_kept(tmp_path: Path, feed: Feed) -> None:
+    scores = iter([20.0, 30.0, 25.0])
+    seen: list[tuple[nn.Module, dict[str, Tensor]]] = []
 
-    def validate(model: nn.Module) -> dict[str, float]:
-        seen.append(model)
-        return {"set5": 30.0}
+    def validate(
+        network: nn.Module, teacher: DiffIRS1 | None
+    ) -> tuple[dict[str, float], dict[str, Tensor]]:
+        assert teacher is None
+        seen.append((network, copy_of(network)))
+        return {"psnr": next(scores)}, {"set5-0": torch.rand(3, 8, 8)}
 
-    run = run_in(tmp_path, validate=validate, validate_every=3)
-    train_stage1(TOY, RECIPE, feed, run)
-    assert len(seen) == 2
-    assert (tmp_path / "log.jsonl").read_text().count('"set5": 30.0') == 2
+    phases_in(tmp_path, feed, Recipe(stage1=PHASE), validate=validate, validate_every=2)
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [(line["step"], line["psnr"]) for line in lines if "psnr" in line] == [
+        (2, 20.0),
+        (4, 30.0),
+        (6, 25.0),
+    ]
+    best = load_checkpoint(tmp_path / "toy-stage1-best.safetensors")
+    assert best.training["psnr"] == 30
+    for name, tensor in best.model.state_dict().items():
+        assert torch.equal(tensor, seen[1][1][name].half().float())
+    assert len([*tmp_path.glob("pictures/*.png")]) == 3
 
 
 @pytest.fixture
@@ -208,11 +229,7 @@ def photos(tmp_path: Path) -> Path:
 
 
 def test_a_preset_trains_from_a_folder_to_files_that_load(tmp_path: Path, photos: Path) -> None:
-    preset = Preset(
-        name="toy", summary="", task=SuperResolution(), config=TOY, recipe=RECIPE
-    )  # fmt: skip
-    cpu = torch.device("cpu")
-    weights = train_preset(preset, [str(photos)], tmp_path / "run", device=cpu)
+    weights = train_in(tmp_path / "run", TOY_PRESET, photos)
     checkpoint = load_checkpoint(weights)
     assert isinstance(checkpoint.model, DiffIRS2)
     assert (checkpoint.preset, checkpoint.task) == ("toy", "sr")
@@ -221,26 +238,21 @@ def test_a_preset_trains_from_a_folder_to_files_that_load(tmp_path: Path, photos
     stage1 = load_checkpoint(weights.with_name("toy-stage1.safetensors"))
     assert isinstance(stage1.model, DiffIRS1)
 
-    train_preset(preset, [str(photos)], tmp_path / "run", device=cpu)
+    train_in(tmp_path / "run", TOY_PRESET, photos)
     assert equal(load_checkpoint(weights).model, checkpoint.model)
 
-    other = replace(preset, recipe=RECIPE.model_copy(update={"seed": 3}))
+    other = replace(TOY_PRESET, recipe=RECIPE.model_copy(update={"seed": 3}))
     with pytest.raises(RecipeError, match="holds a run of another recipe"):
-        train_preset(other, [str(photos)], tmp_path / "run", device=cpu)
+        train_in(tmp_path / "run", other, photos)
 
 
 def test_training_refuses_what_it_cannot_learn_from(tmp_path: Path, photos: Path) -> None:
-    large = PHASE.model_copy(update={"lq_size": 64})
-    preset = Preset(
-        name="toy", summary="", task=SuperResolution(), config=TOY,
-        recipe=RECIPE.model_copy(update={"stage1": large}),
-    )  # fmt: skip
+    large = RECIPE.model_copy(update={"stage1": PHASE.model_copy(update={"lq_size": 64})})
     with pytest.raises(DataError, match="as large as the crop of 256 pixels"):
-        train_preset(preset, [str(photos)], tmp_path / "run", device=torch.device("cpu"))
+        train_in(tmp_path / "run", replace(TOY_PRESET, recipe=large), photos)
     with pytest.raises(RecipeError, match="has no recipe"):
-        train_preset(
-            replace(preset, recipe=None),
-            [str(photos)],
-            tmp_path / "run",
-            device=torch.device("cpu"),
-        )
+        train_in(tmp_path / "run", replace(TOY_PRESET, recipe=None), photos)
+    with pytest.raises(RecipeError, match="has no phase"):
+        train_in(tmp_path / "run", replace(TOY_PRESET, recipe=Recipe()), photos)
+    with pytest.raises(RecipeError, match="batch_size 2 found; it does not divide over 1 proc"):
+        train_in(tmp_path / "run", TOY_PRESET, photos, accumulate=3)

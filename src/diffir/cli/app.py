@@ -105,7 +105,7 @@ Settings = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps")]
 
-from . import convert, degrade, info, models, recipe, restore, train  # noqa: E402, F401  (each registers its verb)
+from . import convert, cost, degrade, find_rate, info, models, recipe, restore, runs, train  # noqa: E402, F401  (each registers its verb)
 from .data import data  # noqa: E402
 
 app.add_typer(data, name="data")

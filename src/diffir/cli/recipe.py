@@ -1,26 +1,36 @@
-"""diffir recipe: how a network is trained, in full."""
+"""diffir recipe: how networks are trained."""
 
 from typing import Annotated
 
 import typer
 
-from .app import Settings, app, explained, say
+from .app import Settings, app, explained, out, say
 
 
 @app.command()
 @explained
 def recipe(
     name: Annotated[
-        str, typer.Argument(metavar="RECIPE", help="A preset with a recipe, or a .yaml file")
-    ],
+        str | None, typer.Argument(metavar="RECIPE", help="One of the names, or a .yaml file")
+    ] = None,
     settings: Settings = None,
 ) -> None:
-    """Print a recipe in full: all of it may stand in a .yaml file, beside `preset: NAME`."""
+    """List the recipes, or print one in full, as it may stand in a .yaml file."""
     import yaml
+    from rich.table import Table
 
-    from diffir.presets import PRESETS, choose
+    from diffir.presets import RECIPES, choose
+    from diffir.presets.choose import values_of
 
-    preset = choose(PRESETS, name, settings or [])
-    assert preset.recipe is not None
-    values = {"preset": preset.name, **preset.recipe.model_dump(mode="json")}
+    if name is None:
+        table = Table(box=None)
+        table.add_column("recipe", no_wrap=True)
+        table.add_column("task", no_wrap=True)
+        table.add_column("what it trains")
+        for preset in RECIPES.values():
+            table.add_row(preset.name, preset.task.name, preset.summary)
+        out.print(table)
+        return
+    preset = choose(RECIPES, name, settings or [])
+    values = {"preset": preset.name, **values_of(preset)}
     say(yaml.safe_dump(values, sort_keys=False, allow_unicode=True).rstrip())

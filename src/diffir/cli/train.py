@@ -18,26 +18,51 @@ from .app import INTERRUPTED, Device, Settings, app, complain, explained, fail, 
 @explained
 def train(
     name: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="RECIPE", help="A network with a recipe, or a .yaml file (see `diffir recipe`)"
         ),
-    ],
+    ] = None,
     data: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             help="A folder of photos (searched recursively) or shards, a folder with `gt` and "
             "`lq`, a .txt list, a .yaml of sets, or `dead-leaves`; may be repeated"
         ),
-    ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the run")],
+    ] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of the run")] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(help="Go on with the run in this folder; recipe and data are known there"),
+    ] = None,
     settings: Settings = None,
+    start: Annotated[
+        str | None, typer.Option("--from", metavar="MODEL", help="Weights to begin with")
+    ] = None,
+    teacher: Annotated[
+        Path | None, typer.Option(help="Stage-1 weights, for a recipe without stage 1")
+    ] = None,
     val: Annotated[
         list[str] | None,
         typer.Option(help="Pictures to validate on, as --data; whole ones, so give a few"),
     ] = None,
     val_every: Annotated[int, typer.Option(min=1, help="Steps between validations")] = 1000,
+    save_every: Annotated[int, typer.Option(min=1, help="Steps between saved states")] = 250,
     device: Device = "auto",
+    devices: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes that share a batch, a GPU each; as torchrun says"),
+    ] = None,
+    nodes: Annotated[int, typer.Option(min=1, help="Computers that share a batch")] = 1,
+    accumulate: Annotated[
+        int, typer.Option(min=1, help="Parts of a batch, one after the other: less memory")
+    ] = 1,
+    recompute: Annotated[
+        bool, typer.Option(help="Compute blocks again on the way back: less memory, slower")
+    ] = False,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="torch.compile: minutes to start, then faster")
+    ] = False,
     workers: Annotated[
         int | None,
         typer.Option(min=0, help="Processes that make batches; on a GPU one a core, at most 8"),
@@ -54,39 +79,65 @@ def train(
 
     from diffir.evaluation.validate import validator
     from diffir.inference.devices import pick_device
-    from diffir.presets import PRESETS, choose
-    from diffir.training.build import recipe_of, train_preset
-    from diffir.training.loop import StoppedError
+    from diffir.training.fabric import opened_fabric
+    from diffir.training.order import order_of, order_of_run
 
-    preset = choose(PRESETS, name, settings or [])
-    if output.exists() and not output.is_dir():
-        raise fail(f"{output} is a file; name a folder for the run")
+    if resume is not None:
+        if name or data or output or settings or start or teacher:
+            raise fail("--resume takes all from the run but devices; leave the rest out")
+        order = order_of_run(resume)
+    elif name and data and output:
+        order = order_of(
+            name,
+            settings or [],
+            data=tuple(data),
+            folder=output,
+            val=tuple(val or ()),
+            start=start,
+            teacher=str(teacher) if teacher else None,
+        )
+    else:
+        raise fail("RECIPE, --data and -o are wanted, or --resume and the folder of a run")
+    if order.folder.exists() and not order.folder.is_dir():
+        raise fail(f"{order.folder} is a file; name a folder for the run")
     if threads:
         torch.set_num_threads(threads)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     chosen = pick_device(device)
+    fabric = opened_fabric(chosen, devices, nodes)
+    logging.basicConfig(
+        level=logging.INFO if fabric.global_rank == 0 else logging.ERROR,
+        format="%(asctime)s %(message)s",
+        datefmt="%H:%M:%S",
+    )
+
+    from diffir.training.beginning import recipe_of
+    from diffir.training.build import train as train_as
+    from diffir.training.loop import Run, StoppedError
+
     if workers is None:  # on a CPU they would take from the training what they give
         workers = 0 if chosen.type == "cpu" else min(os.cpu_count() or 1, 8)
     validate = None
-    if val:
-        validate = validator(val, recipe_of(preset).degradation, preset.config.scale)
+    if order.val:
+        degradation = recipe_of(order.preset).degradation
+        validate = validator(order.val, degradation, order.preset.config.scale)
     try:
         with asked_to_stop() as stop:
-            weights = train_preset(
-                preset,
-                data,
-                output,
-                device=chosen,
-                workers=workers,
-                on_bad=on_bad,
-                stop=stop,
+            run = Run(
+                folder=order.folder,
+                fabric=fabric,
+                save_every=save_every,
                 validate=validate,
                 validate_every=val_every,
+                accumulate=accumulate,
+                compiled=compiled,
+                stop=stop,
             )
+            written = train_as(order, run, workers=workers, on_bad=on_bad, recompute=recompute)
     except StoppedError as stopped:
         complain("stopped:", str(stopped))
         raise typer.Exit(INTERRUPTED) from stopped
-    say(f"trained weights: {weights}")
+    if fabric.global_rank == 0:
+        say(f"trained weights: {written}")
 
 
 @contextmanager

@@ -1,184 +1,205 @@
-"""From a recipe and folders of photos to a trained network: the three phases in a row."""
+"""From a recipe and pictures to a trained network: the phases in a row."""
 
-import json
 import logging
-from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import torch
+from torch import nn
 
 from diffir.checkpoints import Checkpoint, format
-from diffir.data import Feed, Holes, OnBad, SecondOrder, data_sets, open_sets, unfit
+from diffir.data import Feed, OnBad
 from diffir.data.stream import summary_of
-from diffir.errors import DataError, RecipeError
 from diffir.inference.devices import place
-from diffir.model import DiffIRConfig, DiffIRS1, DiffIRS2
+from diffir.model import DiffIRS1, DiffIRS2
+from diffir.model.dirformer import Level
 from diffir.presets import Preset
-from diffir.recipe import Recipe
+from diffir.recipe import PHASES, Adversary, Recipe
 
-from .loop import Run, Validate, run_phase
-from .stages import IPR_LOSSES, PIXEL_LOSSES, JointPhase, PriorPhase, Stage1
+from .adversary import DiscriminatorStage, load_discriminator, save_discriminator
+from .beginning import Beginning, recipe_of
+from .criteria import RestorationLoss
+from .feed import feed_of
+from .loop import Run, run_phase
+from .order import Order
+from .stages import JointPhase, PriorPhase, SingleStep, Stage, Stage1
 
 logger = logging.getLogger(__name__)
 
-CLAIM = "recipe.json"
 
-
-def train_stage1(config: DiffIRConfig, recipe: Recipe, feed: Feed, run: Run) -> DiffIRS1:
-    """Stage 1 from scratch (or from where it stopped); the average of its weights."""
-    torch.manual_seed(recipe.seed)
-    model = place(DiffIRS1(config), run.device)
-    stage = Stage1(model, PIXEL_LOSSES[recipe.pixel_loss])
-    average = run_phase("stage1", 1, stage, recipe.stage1, recipe, feed, run)
-    assert isinstance(average, DiffIRS1)
-    return average
-
-
-def train_stage2(
-    config: DiffIRConfig, recipe: Recipe, feed: Feed, run: Run, teacher: DiffIRS1
-) -> DiffIRS2:
-    """Stage 2 from a trained stage 1: prior phase, then joint phase; the average of its weights."""
-    torch.manual_seed(recipe.seed + 1)
-    model = place(DiffIRS2(config), run.device)
-    model.dirformer.load_state_dict(teacher.dirformer.state_dict())
-    losses = IPR_LOSSES[recipe.ipr_loss], PIXEL_LOSSES[recipe.pixel_loss]
-    prior = PriorPhase(model, teacher, *losses)
-    model.load_state_dict(
-        run_phase("prior", 2, prior, recipe.prior, recipe, feed, run).state_dict()
-    )
-    joint = JointPhase(model, teacher, *losses)
-    average = run_phase("joint", 3, joint, recipe.joint, recipe, feed, run)
-    assert isinstance(average, DiffIRS2)
-    return average
-
-
-def recipe_of(preset: Preset) -> Recipe:
-    """The recipe of a preset. Raises RecipeError where it has none."""
-    if preset.recipe is None:
-        raise RecipeError(f"{preset.name} has no recipe; train one that has")
-    return preset.recipe
-
-
-def feed_of(
-    preset: Preset,
-    data: Iterable[str],
+def train(
+    order: Order,
+    run: Run,
     *,
-    device: torch.device,
     workers: int = 0,
     on_bad: OnBad = "skip",
-) -> Feed:
-    """Where the batches of a preset's training come from.
-
-    Raises:
-        RecipeError: when the network can't learn from such crops or such a degradation.
-        DataError: when the data can't be learnt from: a mistake is better known now than in hours.
-    """
-    recipe = recipe_of(preset)
-    scale, multiple = preset.config.scale, preset.config.multiple_of
-    mismatch = unfit(recipe.degradation, preset.task.name, scale)
-    if mismatch:
-        raise RecipeError(mismatch)
-    source = open_sets(data_sets(data), scale=scale, on_bad=on_bad)
-    if source.has_pairs() and isinstance(recipe.degradation, Holes):
-        raise DataError("pairs of LQ and GT found; inpainting makes its own, so give GT alone")
-    feed = Feed(
-        source=source,
-        degradation=recipe.degradation,
-        scale=scale,
-        augment=recipe.augment,
-        device=device,
-        workers=workers,
-    )
-    pool_size = recipe.degradation.pool_size if isinstance(recipe.degradation, SecondOrder) else 0
-    for lq_size, batch_size in recipe.all_sizes():
-        if lq_size % multiple:
-            raise RecipeError(
-                f"lq_size {lq_size} found; {preset.name} wants a multiple of {multiple}"
-            )
-        if 0 < pool_size < batch_size:
-            raise RecipeError(f"batch_size {batch_size} found; the pair pool holds {pool_size}")
-        source.require(feed.crop_size(lq_size))
-    return feed
-
-
-def train_preset(
-    preset: Preset,
-    data: Iterable[str],
-    folder: Path,
-    *,
-    device: torch.device,
-    workers: int = 0,
-    on_bad: OnBad = "skip",
-    stop: Event | None = None,
-    validate: Validate | None = None,
-    validate_every: int = 1000,
+    recompute: bool = False,
 ) -> Path:
-    """Train a preset's network by its recipe and write the weights of both stages.
+    """Train a network as ordered and write the weights of each phase.
 
     Run again after an interruption, it goes on where it was; after its end, it only writes.
 
     Args:
-        preset: the network and its recipe.
-        data: what to learn from, as `data_sets` reads it.
-        folder: of the run.
-        device: that trains.
-        workers: processes that make batches beside the one that trains.
+        order: the network, its recipe, data and folder.
+        run: devices, and how often it speaks.
+        workers: processes that make batches beside each one that trains.
         on_bad: whether pictures that can't be learnt from are skipped and counted, or end the run.
-        stop: once set, the run saves its state and raises StoppedError.
-        validate: scores the averaged network of either stage; the scores are logged.
-        validate_every: steps between two validations.
+        recompute: whether blocks are computed again on the way back: slower, in less memory.
 
     Returns:
-        The stage-2 file, `<name>.safetensors` in the folder; stage 1 lies beside it.
+        The file of the last phase, `<name>.safetensors` in the folder; others lie beside it.
 
     Raises:
-        RecipeError: when the preset has no recipe, or the folder holds a run of another one.
+        RecipeError: when the recipe contradicts itself, or the folder holds a run of another one.
+        WeightsError: when weights to begin with do not fit.
         DataError, PictureError: when the data can't be learnt from.
     """
-    recipe = recipe_of(preset)
-    claim = claim_of(folder, preset, recipe)
-    names = [*data]
-    feed = feed_of(preset, names, device=device, workers=workers, on_bad=on_bad)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / CLAIM).write_text(claim, encoding="utf-8")
-    run = Run(
-        folder=folder,
-        device=device,
-        stop=stop or Event(),
-        validate=validate,
-        validate_every=validate_every,
+    preset, fabric = order.preset, run.fabric
+    beginning = order.beginning()
+    feed = feed_of(
+        preset,
+        order.data,
+        device=fabric.device,
+        workers=workers,
+        on_bad=on_bad,
+        processes=fabric.world_size,
+        accumulate=run.accumulate,
     )
+    order.claim()
+    fabric.launch()  # from here on in every process
+    feed = replace(feed, rank=fabric.global_rank, world=fabric.world_size)
     facts = {
-        "recipe": recipe.model_dump(mode="json"),
-        "data": [Path(name).name for name in names],
+        "recipe": recipe_of(preset).model_dump(mode="json"),
+        "data": [Path(name).name for name in order.data],
+        "torch": torch.__version__,
         **feed.source.describe(),
     }
-    teacher = train_stage1(preset.config, recipe, feed, run)
-    save_weights(teacher, preset, facts, folder / f"{preset.name}-stage1.safetensors")
-    model = train_stage2(preset.config, recipe, feed, run, teacher)
-    weights = folder / f"{preset.name}.safetensors"
-    save_weights(model, preset, facts, weights)
+    training = Training(order=order, feed=feed, run=run, facts=facts, recompute=recompute)
+    weights = training.of_phases(beginning)
     if run.skipped:
         logger.warning("%s", summary_of(run.skipped))
     return weights
 
 
-def claim_of(folder: Path, preset: Preset, recipe: Recipe) -> str:
-    """What a run's folder says about whose it is; raises RecipeError where it is another's."""
-    facts = {"preset": preset.name, "config": asdict(preset.config), "recipe": recipe.model_dump()}
-    text = json.dumps(facts, indent=1, sort_keys=True)
-    file = folder / CLAIM
-    if file.exists() and file.read_text(encoding="utf-8") != text:
-        raise RecipeError(f"{folder} holds a run of another recipe; choose another output folder")
-    return text
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """What all phases of a run have in common."""
+
+    order: Order
+    feed: Feed
+    run: Run
+    facts: dict[str, Any]
+    """That travel with the weights."""
+    recompute: bool = False
+
+    @property
+    def preset(self) -> Preset:
+        """The network."""
+        return self.order.preset
+
+    @property
+    def recipe(self) -> Recipe:
+        """That of the preset."""
+        return recipe_of(self.preset)
+
+    def of_phases(self, beginning: Beginning) -> Path:
+        """Train phase by phase, each from what the last one left; the file of the last."""
+        phases = [*self.recipe.phases()]
+        teacher, path = beginning.teacher, Path()
+        model: nn.Module | None = beginning.start
+        adversary: DiscriminatorStage | None = None
+        for name in phases:
+            adversary = self.adversary_of(name, adversary)
+            stage = self.stage_of(name, model, teacher, adversary)
+            run = replace(self.run, keep_best=self.keep_best)
+            average = run_phase(name, stage, self.recipe, self.feed, run, adversary)
+            if isinstance(average, DiffIRS1):
+                teacher, model = average, None
+            else:
+                model = average
+            path = self.file_of(name, is_last=name == phases[-1])
+            if self.run.fabric.is_global_zero:
+                self.save(average, path)
+                if adversary is not None:
+                    save_discriminator(adversary.model, self.file_of(f"{name}-discriminator"))
+        self.run.fabric.barrier()
+        return path
+
+    def stage_of(
+        self,
+        name: str,
+        model: nn.Module | None,
+        teacher: DiffIRS1 | None,
+        adversary: DiscriminatorStage | None,
+    ) -> Stage:
+        """A phase's stage around the network that it begins with."""
+        recipe, phase, config = self.recipe, self.recipe.phases()[name], self.preset.config
+        judged = adversary.judge if adversary else None
+        restoration = RestorationLoss(recipe.pixel_loss, phase.perceptual, judged)
+        if name == "stage1":
+            torch.manual_seed(recipe.seed)
+            first = model if isinstance(model, DiffIRS1) else DiffIRS1(config)
+            return Stage1(self.placed(first), restoration)
+        second = model if isinstance(model, DiffIRS2) else self.student(teacher)
+        if name == "prior":
+            assert teacher is not None
+            kinds = {"all_steps": PriorPhase, "single_step": SingleStep}
+            kind = kinds[recipe.diffusion_training]
+            return kind(self.placed(second), teacher, recipe.ipr_loss)
+        return JointPhase(self.placed(second), teacher, recipe.ipr_loss, restoration)
+
+    def student(self, teacher: DiffIRS1 | None) -> DiffIRS2:
+        """A new network of stage 2 with the restorer of its teacher."""
+        assert teacher is not None
+        torch.manual_seed(self.recipe.seed + 1)
+        model = DiffIRS2(self.preset.config)
+        model.dirformer.load_state_dict(teacher.dirformer.state_dict())
+        return model
+
+    def adversary_of(
+        self, name: str, before: DiscriminatorStage | None
+    ) -> DiscriminatorStage | None:
+        """A phase's discriminator: a new one, or the last phase's where it is of the same kind."""
+        settings = self.recipe.phases()[name].adversary
+        if settings is None:
+            return None
+        torch.manual_seed(self.recipe.seed + 10 + PHASES.index(name))
+        adversary = DiscriminatorStage(settings)
+        if settings.weights is not None:
+            load_discriminator(adversary.model, settings.weights)
+        elif before is not None and alike(before.settings, settings):
+            adversary.model.load_state_dict(before.model.state_dict())
+        return adversary
+
+    def placed(self, model: Any) -> Any:
+        """A network on the device, its blocks computed again on the way back if asked."""
+        for module in model.modules():
+            if isinstance(module, Level):
+                module.recompute = self.recompute
+        return place(model.train(), self.run.fabric.device)
+
+    def file_of(self, what: str, *, is_last: bool = False) -> Path:
+        """The weights file of a phase; the last one's bears the preset's name alone."""
+        name = self.preset.name if is_last else f"{self.preset.name}-{what}"
+        return self.order.folder / f"{name}.safetensors"
+
+    def keep_best(self, name: str, network: nn.Module, score: float) -> None:
+        """Write the network of a phase that has scored best so far."""
+        self.save(network, self.file_of(f"{name}-best"), psnr=score)
+
+    def save(self, network: nn.Module, path: Path, **facts: Any) -> None:
+        """Write half-precision weights with everything that rebuilds the network."""
+        assert isinstance(network, DiffIRS1 | DiffIRS2)
+        checkpoint = Checkpoint(
+            model=network,
+            task=self.preset.task.name,
+            preset=self.preset.name,
+            training=self.facts | facts,
+        )
+        format.save(checkpoint, path, dtype=torch.float16)
 
 
-def save_weights(
-    model: DiffIRS1 | DiffIRS2, preset: Preset, facts: dict[str, Any], path: Path
-) -> None:
-    """Write half-precision weights with everything that rebuilds the network."""
-    checkpoint = Checkpoint(model=model, task=preset.task.name, preset=preset.name, training=facts)
-    format.save(checkpoint, path, dtype=torch.float16)
+def alike(first: Adversary, second: Adversary) -> bool:
+    """Whether one's discriminator fits the other's."""
+    return (first.discriminator, first.width) == (second.discriminator, second.width)

@@ -1,51 +1,66 @@
-"""The loop that all phases share: batch, losses, step, average, log, save."""
+"""The loop that all phases share: batch, losses, step, average, log, validate, save."""
 
-import json
 import logging
-import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
 
-import numpy as np
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from diffir.data import Batch, Feed, Stream
-from diffir.errors import RecipeError
-from diffir.recipe import Phase, Recipe
+from diffir.data import Batch, Draws, Feed, Stream
+from diffir.inference.memory import peak_of_process
+from diffir.model import DiffIRS1
+from diffir.recipe import PHASES, Recipe
 
+from .adversary import DiscriminatorStage
+from .criteria import Terms
 from .ema import average_of, update_average
+from .guards import Guard
+from .learner import Learner
+from .log import RunLog
 from .schedules import learning_rate
-from .stages import Stage
-from .state import load_state, save_state
+from .stages import Noise, Stage
+from .state import States
 
 logger = logging.getLogger(__name__)
 
-Validate = Callable[[nn.Module], dict[str, float]]
-"""Scores of a network by name, say PSNR per set."""
-Parts = dict[str, nn.Module | torch.optim.Optimizer | Stream]
-"""What a phase saves and resumes, by name."""
+Validate = Callable[[nn.Module, DiffIRS1 | None], tuple[dict[str, float], dict[str, Tensor]]]
+"""Scores by name ("psnr" and others), and pictures (3, H, W), of a network; it gets the teacher."""
+KeepBest = Callable[[str, nn.Module, float], None]
+"""What is done with the averaged network of a phase that scores better than all before."""
+Part = tuple[Batch, Noise]
+"""What a stage learns from at once: some pictures of a batch, and the noise drawn for them."""
+AGREE_EVERY = 10  # steps after which processes tell each other that one was asked to stop
 
 
 class StoppedError(Exception):
     """The run was asked to stop, and has saved where it is; the message says that."""
 
 
+def nothing(_phase: str, _network: nn.Module, _score: float) -> None:
+    """Keep no best network."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """Where a run lives and how often it speaks; none of it changes what is learnt."""
+    """Where a run lives, on what, and how often it speaks; none of it changes what is learnt."""
 
     folder: Path
-    device: torch.device
+    fabric: Fabric
     log_every: int = 50
     save_every: int = 250
     validate: Validate | None = None
     validate_every: int = 1000
+    keep_best: KeepBest = nothing
+    accumulate: int = 1
+    """Parts in which a process learns from its share of a batch, one after the other."""
+    compiled: bool = False
     stop: Event = field(default_factory=Event)
     """Once set, the run saves its state after the step under way and raises StoppedError."""
     skipped: dict[str, str] = field(default_factory=dict)
@@ -53,123 +68,247 @@ class Run:
 
 
 def run_phase(
-    name: str, index: int, stage: Stage, phase: Phase, recipe: Recipe, feed: Feed, run: Run
+    name: str,
+    stage: Stage,
+    recipe: Recipe,
+    feed: Feed,
+    run: Run,
+    adversary: DiscriminatorStage | None = None,
 ) -> nn.Module:
     """Train one phase to its end, from its saved state where there is one, and return the average.
 
     The same recipe gives the same weights on the same machine, stopped and resumed or not: every
-    draw comes from (seed, phase index, step).
+    draw comes from (seed, phase, step, index in the global batch).
 
     Raises:
-        RecipeError: when a loss is not finite, naming the step.
+        RecipeError: when the training diverges or its discriminator wins, naming the step.
         DataError: when a batch can't be made.
         StoppedError: when the run was asked to stop.
     """
-    model, average = stage.model, average_of(stage.model)
-    optimizer = torch.optim.Adam(stage.trainable(), lr=phase.learning_rate, betas=phase.adam_betas)
-    stream = Stream(feed, phase.sizes, (recipe.seed, index))
-    parts: Parts = {"model": model, "average": average, "optimizer": optimizer, "stream": stream}
-    state_file = run.folder / f"{name}.state.pt"
-    start = restored_step(parts, load_state(state_file, run.device))
-    if start:
-        logger.info("%s goes on at step %d", name, start)
-    began, window = time.monotonic(), list[dict[str, Tensor]]()
-    batches = zip(range(start, phase.steps), stream.batches(start, phase.steps), strict=True)
-    for step, batch in batches:
-        seed, rate = (recipe.seed, index, step), learning_rate(phase, step)
-        window.append(train_step(stage, optimizer, rate, batch, recipe, seed))
-        update_average(average, model, min(recipe.ema_decay, (step + 1) / (step + 10)))
-        done, last = step + 1, step + 1 == phase.steps
-        if last or done % run.log_every == 0:
-            pace = (time.monotonic() - began) / (done - start)
-            report(run, name, phase, done, rate, means_of(window, name, done), pace)
-            window.clear()
-        if run.validate and (last or done % run.validate_every == 0):
-            scores = run.validate(average)
-            log(run, {"phase": name, "step": done, **scores})
-            logger.info("%s %d  %s", name, done, scores)
-        if last or run.stop.is_set() or done % run.save_every == 0:
-            states = {key: part.state_dict() for key, part in parts.items()}
-            save_state({"step": done, **states}, state_file)
-        if run.stop.is_set():
-            raise StoppedError(f"stopped after step {done} of {name}; the same command goes on")
-    run.skipped.update(stream.skipped)
-    return average
+    return PhaseRun(name, stage, recipe, feed, run, adversary).to_the_end()
 
 
-def restored_step(parts: Parts, state: dict[str, Any] | None) -> int:
-    """Put the saved state, if there is one, into the parts; the step to go on with."""
-    if state is None:
-        return 0
-    for key, part in parts.items():
-        part.load_state_dict(state[key])
-    return int(state["step"])
+class PhaseRun:
+    """A phase under way: all that changes while it runs."""
 
+    def __init__(
+        self,
+        name: str,
+        stage: Stage,
+        recipe: Recipe,
+        feed: Feed,
+        run: Run,
+        adversary: DiscriminatorStage | None,
+    ) -> None:
+        self.name, self.stage, self.recipe, self.run = name, stage, recipe, run
+        self.phase = recipe.phases()[name]
+        self.fabric = run.fabric
+        self.seed = (recipe.seed, 1 + PHASES.index(name))
+        self.average = average_of(stage.model).to(self.fabric.device)
+        self.learner = self.learner_of(stage, self.phase.learning_rate, self.phase.adam_betas)
+        self.opponent: Learner | None = None
+        if adversary is not None:
+            rate, betas = adversary.settings.learning_rate, adversary.settings.adam_betas
+            self.opponent = self.learner_of(adversary, rate, betas)
+        self.stream = Stream(feed, self.phase.sizes, self.seed)
+        self.states = States(run.folder, name)
+        self.log = RunLog(run.folder) if self.fabric.is_global_zero else None
+        self.guard = Guard(name, adversary.settings.collapse_after if adversary else None)
+        self.best = -float("inf")
+        self.window: list[Terms] = []
 
-def means_of(window: list[dict[str, Tensor]], name: str, step: int) -> dict[str, float]:
-    """The mean of each loss over the steps since the last report.
-
-    Raises:
-        RecipeError: when one is not finite.
-    """
-    means = {key: float(torch.stack([x[key] for x in window]).mean()) for key in window[0]}
-    if not all(math.isfinite(value) for value in means.values()):
-        raise RecipeError(
-            f"{name}: a loss is not finite at step {step} ({means}); "
-            f"train anew with a lower learning_rate"
+    def learner_of(self, stage: nn.Module, rate: float, betas: tuple[float, float]) -> Learner:
+        """A stage with its optimizer, in the recipe's precision."""
+        return Learner(
+            self.fabric,
+            stage,
+            learning_rate=rate,
+            adam_betas=betas,
+            clip=self.recipe.gradient_clip,
+            bfloat16=self.recipe.precision == "bfloat16",
+            compiled=self.run.compiled,
         )
-    return means
+
+    def to_the_end(self) -> nn.Module:
+        """All steps that are left."""
+        run, steps, start = self.run, self.phase.steps, self.resume()
+        began = time.monotonic()
+        batches = self.stream.batches(start, steps)
+        for step, batch in zip(range(start, steps), batches, strict=True):
+            self.window.append(self.step(step, batch))
+            done, last = step + 1, step + 1 == steps
+            stopping = self.stopping(done)
+            saving = last or stopping or done % run.save_every == 0
+            if saving or done % run.log_every == 0:
+                self.report(done, (time.monotonic() - began) / (done - start))
+            if run.validate and (last or done % run.validate_every == 0):
+                self.validate(done, run.validate)
+            if saving:
+                self.save(done, last)
+            if stopping:
+                raise StoppedError(
+                    f"stopped after step {done} of {self.name}; the same command goes on"
+                )
+        if self.log:
+            self.log.close()
+        run.skipped.update(self.stream.skipped)
+        return self.average
+
+    def step(self, step: int, batch: Batch) -> Terms:
+        """One step of the network, and of its discriminator where it has one."""
+        parts = [*self.parts(batch, self.stream.steps.draws(step))]
+        if self.phase.adversary is None:
+            return self.learn(step, parts)[0]
+        if step < self.phase.adversary.warmup_steps:
+            with torch.no_grad():
+                restored = [self.learner.forward(part)[1] for part in parts]
+            return self.oppose(step, parts, restored)
+        terms, restored = self.learn(step, parts)
+        return {**self.oppose(step, parts, restored), **terms}
+
+    def learn(self, step: int, parts: list[Part]) -> tuple[Terms, list[Tensor]]:
+        """The network's step, and its average's; the terms, and what was restored."""
+        learnt = self.learner.step(parts, learning_rate(self.phase, step))
+        decay = min(self.recipe.ema_decay, (step + 1) / (step + 10))
+        update_average(self.average, self.stage.model, decay)
+        return learnt
+
+    def oppose(self, step: int, parts: list[Part], restored: list[Tensor]) -> Terms:
+        """The discriminator's step on the same pictures."""
+        assert self.opponent is not None
+        assert self.phase.adversary is not None
+        judged = [(part[0], made.detach()) for part, made in zip(parts, restored, strict=True)]
+        share = learning_rate(self.phase, step) / self.phase.learning_rate
+        rate = share * self.phase.adversary.learning_rate
+        terms, accuracies = self.opponent.step(judged, rate)
+        del terms["gradient"]  # the one that is watched is the network's
+        return terms | {"accuracy": torch.stack(accuracies).mean()}
+
+    def parts(self, batch: Batch, draws: Draws) -> Iterator[Part]:
+        """A batch (the share of this process) in parts, each with its noise, on the device."""
+        size, device = len(batch.gt), self.fabric.device
+        length = -(-size // self.run.accumulate)
+        for first in range(0, size, length):
+            part = slice(first, first + length)
+            mine = replace(draws, indices=draws.indices[part])
+            noise = {key: drawn.to(device) for key, drawn in self.stage.noise(mine).items()}
+            yield batch.map(partial(placed, part=part, device=device)), noise
+
+    def stopping(self, done: int) -> bool:
+        """Whether to stop now: all processes do at the same step, whichever was asked."""
+        if self.fabric.world_size == 1:
+            return self.run.stop.is_set()
+        if done % AGREE_EVERY:
+            return False
+        asked = torch.tensor(float(self.run.stop.is_set()), device=self.fabric.device)
+        return bool(self.fabric.all_reduce(asked, reduce_op="sum"))
+
+    def report(self, done: int, pace: float) -> None:
+        """Check the steps since the last report, and tell of them: people, the log, TensorBoard.
+
+        Raises:
+            RecipeError: when the training has gone wrong.
+        """
+        means = self.means()
+        self.guard.check(done, means)
+        self.window.clear()
+        if self.log is None:
+            return
+        rate, memory = learning_rate(self.phase, done - 1), peak_memory(self.fabric.device)
+        facts = {"rate": rate, "seconds": pace, "memory": memory}
+        self.log.scalars(self.name, done, {**means, **facts})
+        logger.info(
+            "%s %d/%d  %s  rate %.1e  %.2f s a step, %.1f GB, %s left",
+            *(self.name, done, self.phase.steps),
+            "  ".join(f"{key} {value:.5f}" for key, value in means.items()),
+            *(rate, pace, memory, in_words(pace * (self.phase.steps - done))),
+        )
+
+    def means(self) -> dict[str, float]:
+        """The mean of each term over the steps since the last report, and over all processes."""
+        names = dict.fromkeys(name for terms in self.window for name in terms)
+        means = {
+            name: torch.stack([terms[name] for terms in self.window if name in terms]).mean()
+            for name in names
+        }
+        shared = self.fabric.all_reduce(means)
+        assert isinstance(shared, dict)
+        return {name: float(mean) for name, mean in shared.items()}
+
+    def validate(self, done: int, validate: Validate) -> None:
+        """Score the average, tell of it, keep the best; other processes wait for the first."""
+        if self.log is not None:
+            scores, pictures = validate(self.average, getattr(self.stage, "teacher", None))
+            self.log.scalars(self.name, done, scores)
+            for name, picture in pictures.items():
+                self.log.picture(self.name, done, name, picture)
+            told = "  ".join(f"{name} {score:.3f}" for name, score in scores.items())
+            logger.info("%s %d  %s", self.name, done, told)
+            if scores["psnr"] > self.best:
+                self.best = scores["psnr"]
+                self.run.keep_best(self.name, self.average, self.best)
+        self.fabric.barrier()
+
+    def held(self) -> dict[str, Any]:
+        """What is saved and resumed, by name; each has `state_dict` and `load_state_dict`."""
+        learners = {"": self.learner, "opponent_": self.opponent}
+        held: dict[str, Any] = {"average": self.average}
+        for prefix, learner in learners.items():
+            if learner is not None:
+                network = getattr(learner.stage, "model")  # noqa: B009  (a module's attribute)
+                held |= {f"{prefix}model": network, f"{prefix}optimizer": learner.optimizer}
+        return held
+
+    def save(self, done: int, last: bool) -> None:
+        """Save the state: each process its stream, then the first all that they share."""
+        rank = self.fabric.global_rank
+        own = {"stream": self.stream.state_dict(), "step": done}
+        if rank:
+            self.states.save(own, done, rank)
+        self.fabric.barrier()
+        if rank == 0:
+            shared = {name: part.state_dict() for name, part in self.held().items()}
+            self.states.save({**own, **shared, "best": self.best}, done)
+            self.states.rotate(keep=1 if last else 2)
+        self.fabric.barrier()
+
+    def resume(self) -> int:
+        """Go on from the saved state, if there is one; the step to go on with."""
+        device, rank = self.fabric.device, self.fabric.global_rank
+        state = self.states.newest(device)
+        step = 0
+        if state is not None:
+            for name, part in self.held().items():
+                part.load_state_dict(state[name])
+            step, self.best = int(state["step"]), float(state["best"])
+            own = self.states.of_rank(step, rank, device) if rank else state
+            if own is None:  # begun by fewer processes; only a pair pool begins anew
+                logger.error("%s: process %d has no state of its own", self.name, rank)
+            else:
+                self.stream.load_state_dict(own["stream"])
+        if rank == 0:  # a kill may have come between saving and this
+            self.states.rotate(keep=1 if step == self.phase.steps else 2)
+        if self.log and step < self.phase.steps:  # behind a phase that is done all stays told
+            self.log.rewind(self.name, step)
+            if step:
+                logger.info("%s goes on at step %d", self.name, step)
+        return step
 
 
-def report(
-    run: Run,
-    name: str,
-    phase: Phase,
-    done: int,
-    rate: float,
-    losses: dict[str, float],
-    pace: float,
-) -> None:
-    """One line for people and one for the log."""
-    log(run, {"phase": name, "step": done, "rate": rate, **losses, "seconds": pace})
-    logger.info(
-        "%s %d/%d  %s  rate %.1e  %.2f s a step, %d min left",
-        *(name, done, phase.steps),
-        "  ".join(f"{key} {value:.5f}" for key, value in losses.items()),
-        *(rate, pace, pace * (phase.steps - done) / 60),
-    )
+def placed(images: Tensor, part: slice, device: torch.device) -> Tensor:
+    """Some pictures where and how the network wants them: channels last is faster everywhere."""
+    return images[part].to(device, memory_format=torch.channels_last)
 
 
-def train_step(
-    stage: Stage,
-    optimizer: torch.optim.Optimizer,
-    rate: float,
-    batch: Batch,
-    recipe: Recipe,
-    seed: tuple[int, ...],
-) -> dict[str, Tensor]:
-    """One step of the optimizer; the losses before it, detached."""
-    device = next(stage.model.parameters()).device
-    batch = batch.map(partial(placed, device=device))
-    noise = torch.Generator().manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
-        losses = stage.losses(batch, noise)
-    optimizer.zero_grad(set_to_none=True)
-    torch.autograd.backward(sum(losses.values(), torch.zeros((), device=device)))
-    if recipe.gradient_clip is not None:
-        nn.utils.clip_grad_norm_(stage.trainable(), recipe.gradient_clip)
-    optimizer.step()
-    return {key: value.detach() for key, value in losses.items()}
+def peak_memory(device: torch.device) -> float:
+    """The most memory that this process has held, in GB; on a GPU, of the GPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e9
+    return (peak_of_process() or 0) / 1e9
 
 
-def placed(image: Tensor, device: torch.device) -> Tensor:
-    """Pictures where and how the network wants them: channels last is faster on CPUs and GPUs."""
-    return image.to(device, memory_format=torch.channels_last)
-
-
-def log(run: Run, values: dict[str, Any]) -> None:
-    """Append one line to the run's log."""
-    with (run.folder / "log.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(values) + "\n")
+def in_words(seconds: float) -> str:
+    """`3 h 20 min`, `20 min`, `15 s`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min" if minutes else f"{rest} s"

@@ -1,108 +1,150 @@
-"""The phases of the method, each as one function: what is minimised on a batch."""
+"""The phases of the method, each as one function: what is minimised on a batch.
 
-from collections.abc import Callable, Iterable
-from typing import Protocol
+A stage is a module, so that data-parallel training finds its parameters: those that ask for a
+gradient learn, all others rest.
+"""
 
 import torch
 from torch import Tensor, nn
 
-from diffir.data import Batch
-from diffir.losses import charbonnier, ipr_kl, ipr_l1, ipr_l2, pixel_l1
+from diffir.data import Batch, Draws
+from diffir.data.draws import noise_generator
 from diffir.model import DiffIRS1, DiffIRS2
+from diffir.recipe import IPRLoss, PixelL1
 
-Loss = Callable[[Tensor, Tensor], Tensor]
-"""Of what a network made and what was wanted; a recipe knows it by its name."""
-PIXEL_LOSSES: dict[str, Loss] = {loss.__name__: loss for loss in (pixel_l1, charbonnier)}
-IPR_LOSSES: dict[str, Loss] = {loss.__name__: loss for loss in (ipr_l1, ipr_l2, ipr_kl)}
+from .criteria import RestorationLoss, Terms, ipr_term
 
-
-def named(loss: Loss, made: Tensor, wanted: Tensor) -> dict[str, Tensor]:
-    """A loss under its name, by which it is logged."""
-    return {loss.__name__: loss(made, wanted)}
+Noise = dict[str, Tensor]
+"""What a stage wants drawn for each picture, (B, …)."""
+L1 = RestorationLoss(PixelL1())
+IPR_L1 = IPRLoss()
 
 
-class Stage(Protocol):
+class Stage(nn.Module):
     """A network and what it learns; the loop is common to all."""
 
-    @property
-    def model(self) -> nn.Module:
-        """The network that is averaged and saved."""
+    model: DiffIRS1 | DiffIRS2
 
-    def trainable(self) -> Iterable[nn.Parameter]:
-        """The parameters that learn."""
+    def noise(self, draws: Draws) -> Noise:
+        """What `forward` wants drawn."""
+        return {}
 
-    def losses(self, batch: Batch, noise: torch.Generator) -> dict[str, Tensor]:
-        """The terms whose sum is minimised, by name."""
+    def forward(self, batch: Batch, noise: Noise) -> tuple[Terms, Tensor | None]:
+        """The terms whose sum is minimised, by name, and what was restored, (B, 3, H, W)."""
+        raise NotImplementedError
 
 
-class Stage1:
+class Stage1(Stage):
     """Pretraining: DIRformer learns to use the IPR that CPEN reads off LQ and ground truth."""
 
-    def __init__(self, model: DiffIRS1, pixel_loss: Loss = pixel_l1) -> None:
-        self.model, self.pixel_loss = model, pixel_loss
+    def __init__(self, model: DiffIRS1, restoration: RestorationLoss = L1) -> None:
+        super().__init__()
+        self.model, self.restoration = model.requires_grad_(True), restoration
 
-    def trainable(self) -> Iterable[nn.Parameter]:
-        """All of stage 1."""
-        return self.model.parameters()
-
-    def losses(self, batch: Batch, noise: torch.Generator) -> dict[str, Tensor]:
-        """L_rec; draws no noise."""
-        return named(self.pixel_loss, self.model(batch.lq, batch.gt), batch.gt)
+    def forward(self, batch: Batch, noise: Noise) -> tuple[Terms, Tensor]:
+        """L_rec."""
+        restored = self.model(batch.lq, batch.gt)
+        return self.restoration(restored, batch), restored
 
 
-class PriorPhase:
+class Stage2(Stage):
+    """What the phases of stage 2 have in common: the chain, and the teacher whose IPR it learns."""
+
+    model: DiffIRS2
+    teacher: DiffIRS1 | None
+
+    def __init__(self, model: DiffIRS2, teacher: DiffIRS1 | None, ipr_loss: IPRLoss) -> None:
+        super().__init__()
+        self.model, self.ipr_loss = model.requires_grad_(True), ipr_loss
+        self.teacher = teacher.requires_grad_(False).eval() if teacher else None
+
+    def noise(self, draws: Draws) -> Noise:
+        """ε of the forward process, and of every reverse step where variance is inserted."""
+        config = self.model.config
+        steps = config.timesteps if config.insert_variance else 0
+        drawn = gaussian(draws, 1 + steps, config.ipr_dim)  # (B, 1 + T, 4C')
+        return {"start": drawn[:, 0], "steps": drawn[:, 1:]}
+
+    def true_ipr(self, batch: Batch) -> Tensor | None:
+        """Z (B, 4C') of the teacher, where there is one."""
+        if self.teacher is None:
+            return None
+        with torch.no_grad():
+            return self.teacher.extract_ipr(batch.lq, batch.gt).float()
+
+    def guess(self, batch: Batch, noise: Noise, ipr: Tensor | None) -> Tensor:
+        """Ẑ (B, 4C') by all T reverse steps: from the noised Z, or from noise as in use."""
+        start, config = noise["start"], self.model.config
+        if ipr is not None and config.timesteps:
+            start = self.model.diffusion.add_noise(ipr, start)
+        steps = noise["steps"].transpose(0, 1) if config.insert_variance else None
+        return self.model.estimate_ipr(batch.lq, start, steps).float()
+
+
+class PriorPhase(Stage2):
     """Stage 2, first part: the diffusion learns to guess the teacher's IPR; DIRformer rests."""
+
+    def __init__(self, model: DiffIRS2, teacher: DiffIRS1, ipr_loss: IPRLoss = IPR_L1) -> None:
+        super().__init__(model, teacher, ipr_loss)
+        model.dirformer.requires_grad_(False)
+
+    def forward(self, batch: Batch, noise: Noise) -> tuple[Terms, None]:
+        """L_diff."""
+        ipr = self.true_ipr(batch)
+        assert ipr is not None
+        guessed = self.guess(batch, noise, ipr)
+        return {self.ipr_loss.kind: ipr_term(self.ipr_loss, guessed, ipr)}, None
+
+
+class SingleStep(PriorPhase):
+    """The prior phase as diffusion is usually trained: one random t, no chain (the paper's V2)."""
+
+    def noise(self, draws: Draws) -> Noise:
+        """ε, and a t that the whole batch shares."""
+        t = draws.shared("timestep").integers(self.model.config.timesteps)
+        drawn = gaussian(draws, self.model.config.ipr_dim)
+        return {"start": drawn, "t": torch.full((len(drawn),), int(t))}
+
+    def forward(self, batch: Batch, noise: Noise) -> tuple[Terms, None]:
+        """The same loss between what the denoiser predicts and what it should."""
+        ipr, model, t = self.true_ipr(batch), self.model, int(noise["t"][0])
+        assert ipr is not None
+        noised = model.diffusion.add_noise(ipr, noise["start"], t)
+        time = model.diffusion.scaled_time(t)
+        predicted = model.denoiser(noised, time, model.extract_condition(batch.lq))
+        wanted = ipr if model.config.prediction == "x0" else noise["start"]
+        return {self.ipr_loss.kind: ipr_term(self.ipr_loss, predicted, wanted)}, None
+
+
+class JointPhase(Stage2):
+    """Stage 2, second part, and fine-tuning: everything learns, through all reverse steps.
+
+    Fine-tuning can do without a teacher; then the chain begins in noise, as in use.
+    """
 
     def __init__(
         self,
         model: DiffIRS2,
-        teacher: DiffIRS1,
-        ipr_loss: Loss = ipr_l1,
-        pixel_loss: Loss = pixel_l1,
+        teacher: DiffIRS1 | None,
+        ipr_loss: IPRLoss = IPR_L1,
+        restoration: RestorationLoss = L1,
     ) -> None:
-        self.model, self.ipr_loss, self.pixel_loss = model, ipr_loss, pixel_loss
-        self.teacher = teacher.requires_grad_(False).eval()
+        super().__init__(model, teacher, ipr_loss)
+        self.restoration = restoration
 
-    def trainable(self) -> Iterable[nn.Parameter]:
-        """CPEN_S2 and denoiser."""
-        return [*self.model.cpen.parameters(), *self.model.denoiser.parameters()]
-
-    def guess(self, batch: Batch, noise: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Ẑ by all T reverse steps from the teacher's noised Z, and that Z; (B, 4C') each."""
-        with torch.no_grad():
-            ipr = self.teacher.extract_ipr(batch.lq, batch.gt).float()
-        start = self.model.diffusion.add_noise(ipr, gaussian_like(ipr, noise))
-        steps = (self.model.config.timesteps, *ipr.shape)
-        step_noise = (
-            gaussian_like(ipr.new_empty(steps), noise)
-            if self.model.config.insert_variance
-            else None
-        )
-        return self.model.estimate_ipr(batch.lq, start, step_noise).float(), ipr
-
-    def losses(self, batch: Batch, noise: torch.Generator) -> dict[str, Tensor]:
-        """L_diff."""
-        guessed, ipr = self.guess(batch, noise)
-        return named(self.ipr_loss, guessed, ipr)
-
-
-class JointPhase(PriorPhase):
-    """Stage 2, second part: everything learns, through all reverse steps."""
-
-    def trainable(self) -> Iterable[nn.Parameter]:
-        """All of stage 2."""
-        return self.model.parameters()
-
-    def losses(self, batch: Batch, noise: torch.Generator) -> dict[str, Tensor]:
-        """L_rec + L_diff."""
-        guessed, ipr = self.guess(batch, noise)
+    def forward(self, batch: Batch, noise: Noise) -> tuple[Terms, Tensor]:
+        """L_rec, and L_diff beside a teacher."""
+        ipr = self.true_ipr(batch)
+        guessed = self.guess(batch, noise, ipr)
         restored = self.model.dirformer(batch.lq, guessed)
-        return {
-            **named(self.pixel_loss, restored, batch.gt),
-            **named(self.ipr_loss, guessed, ipr),
-        }
+        terms = self.restoration(restored, batch)
+        if ipr is not None:
+            terms[self.ipr_loss.kind] = ipr_term(self.ipr_loss, guessed, ipr)
+        return terms, restored
 
 
-def gaussian_like(like: Tensor, generator: torch.Generator) -> Tensor:
-    """Gaussian noise drawn on the CPU, so that devices agree."""
-    return torch.randn(like.shape, generator=generator).to(like)
+def gaussian(draws: Draws, *shape: int) -> Tensor:
+    """Gaussian noise (B, *shape), drawn for each picture on the CPU, so that devices agree."""
+    cpu = torch.device("cpu")
+    drawn = [torch.randn(shape, generator=noise_generator(d, cpu)) for d in draws.own("noise")]
+    return torch.stack(drawn)

@@ -35,13 +35,14 @@ def preview(
     from diffir.data.preview import sheet
     from diffir.data.stream import summary_of
     from diffir.images import Picture
-    from diffir.presets import PRESETS, choose
-    from diffir.training.build import feed_of
+    from diffir.presets import RECIPES, choose
+    from diffir.training.beginning import recipe_of
+    from diffir.training.feed import feed_of
 
-    preset = choose(PRESETS, name, settings or [])
-    feed, recipe = feed_of(preset, sources, device=torch.device("cpu")), preset.recipe
-    assert recipe is not None
-    lq_size, _ = recipe.stage1.sizes(step)
+    preset = choose(RECIPES, name, settings or [])
+    first, *_ = recipe_of(preset).phases().values()
+    feed = feed_of(preset, sources, device=torch.device("cpu"))
+    lq_size, _ = first.sizes(step)
     stream = Stream(feed, lambda _step: (lq_size, count), (seed, 1))
     page = sheet(list(stream.batches(step, step + 1)))
     Picture.from_pil(page).save(output, overwrite=overwrite)

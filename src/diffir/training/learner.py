@@ -1,0 +1,88 @@
+"""Learner: a stage under Fabric with its optimizer; one call is one step."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from .criteria import Terms
+
+
+class Learner:
+    """What turns the terms of a stage into a step of its parameters.
+
+    Args:
+        fabric: devices and processes.
+        stage: gives (terms, whatever else) for the arguments of a part of a batch.
+        learning_rate, adam_betas: of Adam.
+        clip: largest norm of the gradient.
+        bfloat16: whether the stage runs under autocast.
+        compiled: whether torch.compile makes it faster, after minutes of looking for how.
+    """
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        stage: nn.Module,
+        *,
+        learning_rate: float,
+        adam_betas: tuple[float, float],
+        clip: float | None = None,
+        bfloat16: bool = False,
+        compiled: bool = False,
+    ) -> None:
+        self.fabric, self.stage, self.clip, self.bfloat16 = fabric, stage, clip, bfloat16
+        stage.to(fabric.device)
+        learning = [p for p in stage.parameters() if p.requires_grad]
+        adam = torch.optim.Adam(learning, lr=learning_rate, betas=adam_betas, fused=True)
+        if compiled:
+            stage.compile()
+        self.module, self.optimizer = fabric.setup(stage, adam)
+
+    def step(self, parts: Sequence[tuple[Any, ...]], rate: float) -> tuple[Terms, list[Any]]:
+        """Learn from a batch in parts, whose gradients are averaged.
+
+        Returns:
+            The mean of each term over the parts, with the norm of the `gradient`, and what else
+            the stage gave for each part.
+        """
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        seen, others = list[Terms](), []
+        for number, part in enumerate(parts, start=1):
+            with self.fabric.no_backward_sync(self.module, enabled=number < len(parts)):
+                terms, other = self.forward(part)
+                total = torch.stack([*terms.values()]).sum() / len(parts)
+                self.fabric.backward(total, model=self.module)
+            seen.append(terms)
+            others.append(other)
+        norm = self.gradient_norm()
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return mean_of(seen) | {"gradient": norm}, others
+
+    def forward(self, part: tuple[Any, ...]) -> tuple[Terms, Any]:
+        """The stage's answer in its precision; terms are float32."""
+        device = self.fabric.device.type
+        with torch.autocast(device, torch.bfloat16, enabled=self.bfloat16):
+            terms, other = self.module(*part)
+        return {name: term.float() for name, term in terms.items()}, other
+
+    def gradient_norm(self) -> Tensor:
+        """The norm of the gradient, which is scaled down where it is beyond the largest."""
+        if self.clip is None:
+            gradients = [p.grad for p in self.stage.parameters() if p.grad is not None]
+            return nn.utils.get_total_norm(gradients)
+        norm = self.fabric.clip_gradients(
+            self.module, self.optimizer, max_norm=self.clip, error_if_nonfinite=False
+        )
+        assert norm is not None
+        return norm.detach()
+
+
+def mean_of(parts: Sequence[Terms]) -> Terms:
+    """The mean of each term, detached."""
+    names = parts[0]
+    return {name: torch.stack([part[name].detach() for part in parts]).mean() for name in names}

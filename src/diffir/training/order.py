@@ -1,0 +1,147 @@
+"""Order: what was asked of a run, kept in its folder as `run.json`, enough to ask it again."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from diffir._version import __version__
+from diffir.errors import RecipeError
+from diffir.files import write_whole
+from diffir.loading import load_checkpoint
+from diffir.model import DiffIRConfig
+from diffir.presets import RECIPES, Preset, choose, finetuning
+from diffir.presets.finetune import NAME as FINETUNE
+from diffir.recipe import Recipe
+from diffir.tasks import TASKS
+
+from .beginning import Beginning, beginning_of, recipe_of
+
+FILE = "run.json"
+CLAIMED = ("name", "task", "config", "recipe")
+"""What may not change when a run goes on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What to train, on what, from what, where."""
+
+    preset: Preset
+    data: tuple[str, ...]
+    """As `data_sets` reads it."""
+    folder: Path
+    val: tuple[str, ...] = ()
+    start: str | None = None
+    """A preset's name or a file: the weights that the first phase begins with."""
+    teacher: str | None = None
+    """A file of stage 1, for a recipe without one."""
+
+    def beginning(self) -> Beginning:
+        """The networks to begin with; raises as `beginning_of` and `load`."""
+        files = (self.teacher, self.start)
+        return beginning_of(self.preset, *(load_checkpoint(f) if f else None for f in files))
+
+    def claimed(self) -> dict[str, Any]:
+        """What the run's folder says of it, as JSON holds it."""
+        preset = self.preset
+        told = {
+            "name": preset.name,
+            "task": preset.task.name,
+            "config": asdict(preset.config),
+            "recipe": recipe_of(preset).model_dump(mode="json"),
+            "version": __version__,
+            "data": [settled(word) for word in self.data],
+            "val": [settled(word) for word in self.val],
+            "start": self.start and settled(self.start),
+            "teacher": self.teacher and settled(self.teacher),
+        }
+        return json.loads(json.dumps(told))
+
+    def claim(self) -> None:
+        """Say in the folder whose run it is; raises RecipeError where it is another's."""
+        mine = self.claimed()
+        if (self.folder / FILE).exists():
+            there = read_claim(self.folder)
+            if any(there.get(key) != mine[key] for key in CLAIMED):
+                raise RecipeError(
+                    f"{self.folder} holds a run of another recipe; choose another output folder"
+                )
+        write_whole(json.dumps(mine, indent=1).encode(), self.folder / FILE)
+
+
+def order_of(
+    name: str, settings: Iterable[str] = (), *, start: str | None = None, **asked: Any
+) -> Order:
+    """The order for a recipe by name or file, with settings as `choose` takes them.
+
+    Args:
+        name: a recipe; `finetune` takes its network from `start`.
+        settings: changes, as texts.
+        start: weights to begin with.
+        asked: the other fields of `Order`.
+
+    Raises:
+        RecipeError, WeightsError: when there is no such recipe, or nothing to fine-tune.
+    """
+    recipes = dict(RECIPES)
+    if start is not None:
+        recipes[FINETUNE] = finetuning(load_checkpoint(start))
+    elif name == FINETUNE:
+        raise RecipeError("finetune wants a network; name it, --from sr-x4-lite, say")
+    return Order(preset=choose(recipes, name, settings), start=start, **asked)
+
+
+def order_of_run(folder: Path) -> Order:
+    """What was asked of the run in a folder; raises RecipeError where there is none."""
+    told = read_claim(folder)
+    return Order(
+        preset=claimed_preset(told),
+        data=tuple(told["data"]),
+        folder=folder,
+        val=tuple(told["val"]),
+        start=told["start"],
+        teacher=told["teacher"],
+    )
+
+
+def read_claim(folder: Path) -> dict[str, Any]:
+    """What a run's folder says of itself; raises RecipeError where it says nothing."""
+    try:
+        found = json.loads((folder / FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RecipeError(
+            f"{folder} holds no run ({FILE} is missing or broken); name the folder of one"
+        ) from error
+    wanted = {*CLAIMED, "data", "val", "start", "teacher"}
+    lists = ("data", "val")
+    if (
+        not isinstance(found, dict)
+        or wanted - found.keys()
+        or not all(isinstance(found[key], list) for key in lists)
+    ):
+        raise RecipeError(f"{folder / FILE} is not complete; repeat the command that began the run")
+    return found
+
+
+def claimed_preset(told: dict[str, Any]) -> Preset:
+    """The network and the recipe of a run; raises RecipeError where they are none of ours."""
+    try:
+        config = DiffIRConfig(**{key: as_tuple(value) for key, value in told["config"].items()})
+        name, task = str(told["name"]), TASKS[told["task"]]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RecipeError(
+            f"{FILE} describes no network ({error}); repeat the command that began the run"
+        ) from error
+    recipe = Recipe.of(told["recipe"])
+    return Preset(name=name, summary="", task=task, config=config, recipe=recipe)
+
+
+def as_tuple(value: Any) -> Any:
+    """Lists, which JSON has in place of tuples, as tuples."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def settled(word: str) -> str:
+    """A path as it is found from everywhere; other words as they are."""
+    return str(Path(word).resolve()) if Path(word).exists() else word
