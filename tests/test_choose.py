@@ -1,25 +1,33 @@
 """Recipes from files and settings: what is changed, and what is said where it can't be."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from diffir.data import MILD, Holes, SecondOrder
 from diffir.errors import RecipeError
-from diffir.presets import PRESETS, Preset, choose
+from diffir.presets import RECIPES, Preset, choose
 from diffir.recipe import Milestones, Recipe
 
 
 def chosen(name: str, *settings: str) -> Recipe:
-    preset: Preset = choose(PRESETS, name, settings)
+    preset: Preset = choose(RECIPES, name, settings)
     assert preset.recipe is not None
     return preset.recipe
 
 
 def test_without_changes_it_is_the_recipe_of_the_preset() -> None:
-    for name, preset in PRESETS.items():
-        if preset.recipe:
-            assert choose(PRESETS, name) == preset
+    for name, preset in RECIPES.items():
+        assert choose(RECIPES, name) == preset
+
+
+def test_the_network_of_a_recipe_can_be_changed_as_well(tmp_path: Path) -> None:
+    changed = choose(RECIPES, "sr-x4-lite", ["network.timesteps=8", "network.prediction=epsilon"])
+    before = RECIPES["sr-x4-lite"].config
+    assert changed.config == replace(before, timesteps=8, prediction="epsilon")
+    (tmp_path / "mine.yaml").write_text("preset: sr-x4-lite\nnetwork: {num_blocks: [1, 2, 3, 4]}\n")
+    assert choose(RECIPES, str(tmp_path / "mine.yaml")).config.num_blocks == (1, 2, 3, 4)
 
 
 def test_settings_change_values_at_any_depth_and_the_last_one_counts() -> None:
@@ -29,7 +37,7 @@ def test_settings_change_values_at_any_depth_and_the_last_one_counts() -> None:
         *("degradation=mild", "degradation.second.jpeg_quality=[40, 50]"),
     )
     assert (recipe.stage1.steps, recipe.gradient_clip, recipe.augment.mixup) == (9, None, 0.5)
-    assert recipe.prior == PRESETS["sr-x4-lite"].recipe.prior  # type: ignore[union-attr]
+    assert recipe.prior == RECIPES["sr-x4-lite"].recipe.prior  # type: ignore[union-attr]
     assert isinstance(recipe.degradation, SecondOrder)
     assert recipe.degradation.second.jpeg_quality == (40, 50)
     assert recipe.degradation.first == MILD.first
@@ -73,6 +81,9 @@ def test_a_degradation_of_another_kind_replaces_the_one_there_was(tmp_path: Path
         ("degradation=pubished", "'pubished' found; wanted is one of published"),
         ("stage1.steps", "wanted is KEY=VALUE"),
         ("stage1=[", "has no readable value"),
+        ("network.timestep=3", r"no setting 'network\.timestep'; there are timesteps"),
+        ("network.upscale=3", "network: .*each must be 1, 2 or 4"),
+        ("network.dim=wide", "network: dim: .*'wide' found"),
     ],
 )
 def test_a_setting_that_does_not_fit_is_a_sentence(setting: str, sentence: str) -> None:
