@@ -87,7 +87,9 @@ def test_scripts_that_the_docs_name_exist(page: Path) -> None:
 @pytest.mark.parametrize("page", [*DOCS, *CARDS], ids=lambda page: page.name)
 def test_options_that_the_docs_name_exist(page: Path) -> None:
     """Every `diffir VERB --option` in the docs is an option of that verb."""
-    for verb, rest in re.findall(r"diffir (data [a-z-]+|[a-z][a-z-]*)([^\n`]*)", page.read_text("utf-8")):
+    for verb, rest in re.findall(
+        r"diffir (data [a-z-]+|[a-z][a-z-]*)([^\n`]*)", page.read_text("utf-8")
+    ):
         shown = CliRunner().invoke(app, [*verb.split(), "--help"], env={"COLUMNS": "200"}).output
         for option in re.findall(r"(--[a-z-]+)", rest):
             assert option in shown, f"{verb} has no {option}"

@@ -1,0 +1,60 @@
+"""The learning-rate range test: rates grow evenly, it ends where training breaks, and it warns."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from diffir.errors import RecipeError
+from diffir.presets import RECIPES
+from diffir.training.order import Order
+from diffir.training.rate_range import RateRange, growing, rate_range_of
+from trainer import run_in
+
+TOY = RECIPES["toy-sr"]
+
+
+def ranged(folder: Path, phase: str = "stage1", **span: float) -> RateRange:
+    order = Order(preset=TOY, data=("dead-leaves",), folder=folder)
+    options = {"low": 1e-5, "high": 1e-1, "steps": 30, **span}
+    return rate_range_of(order, phase, run_in(folder), **options)
+
+
+def test_rates_grow_by_the_same_factor() -> None:
+    rates = growing(1e-4, 1e-1, 4)
+    assert rates == pytest.approx([1e-4, 1e-3, 1e-2, 1e-1])
+
+
+def test_the_loss_turns_within_the_range_and_the_suggestion_keeps_a_margin(tmp_path: Path) -> None:
+    found = ranged(tmp_path)
+    assert found.rates[0] == pytest.approx(1e-5)
+    assert min(found.losses) < 0.8 * found.losses[0]
+    assert found.rates[0] < found.turning < 1e-1
+    assert found.suggested == pytest.approx(found.turning / 10)
+
+
+def test_it_ends_where_training_breaks(tmp_path: Path) -> None:
+    found = ranged(tmp_path, low=1e-3, high=1e4)
+    assert len(found.rates) == len(found.losses) < 30
+    assert all(math.isfinite(loss) for loss in found.losses)
+
+
+def test_nothing_is_written_into_the_folder(tmp_path: Path) -> None:
+    ranged(tmp_path, steps=3)
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize(
+    ("phase", "span", "sentence"),
+    [
+        ("stage2", {}, "phase 'stage2' found; toy-sr has stage1, prior, joint, finetune"),
+        ("joint", {}, "has no stage-1 teacher"),
+        ("stage1", {"low": 1.0}, "rates from 1 to 0.1 in 30 steps found; they must rise"),
+        ("stage1", {"steps": 1}, "in 1 steps found"),
+    ],
+)
+def test_what_does_not_fit_is_a_sentence(
+    tmp_path: Path, phase: str, span: dict[str, float], sentence: str
+) -> None:
+    with pytest.raises(RecipeError, match=sentence):
+        ranged(tmp_path, phase, **span)
