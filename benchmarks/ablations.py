@@ -32,8 +32,8 @@ from diffir.recipe import Phase, Recipe
 from diffir.tasks import Inpainting
 from diffir.training.build import train
 from diffir.training.fabric import opened_fabric
-from diffir.training.loop import Run
 from diffir.training.order import Order
+from diffir.training.run import Run
 
 SIDE = 64  # of training crops
 VAL_SIDE = 96  # of validation pictures

@@ -13,6 +13,7 @@ Medians over repetitions, pipelines interleaved; glibc's allocator with its defa
 import argparse
 import statistics
 import time
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -22,7 +23,9 @@ from diffir.inference.devices import place
 from diffir.model import DiffIRS1
 from diffir.presets import PRESETS
 from diffir.recipe import Recipe
-from diffir.training.loop import train_step
+from diffir.training.fabric import opened_fabric
+from diffir.training.learner import Learner
+from diffir.training.loop import placed
 from diffir.training.stages import Stage1
 
 GT, BATCH = 128, 16
@@ -82,11 +85,17 @@ def consumed(name: str, batch: Batch, device: torch.device, seconds: float) -> f
     preset = PRESETS[name]
     assert preset.recipe is not None
     recipe: Recipe = preset.recipe
-    stage = Stage1(place(DiffIRS1(preset.config), device))
-    optimizer = torch.optim.Adam(stage.trainable(), lr=1e-5)
+    learner = Learner(
+        opened_fabric(device),
+        Stage1(place(DiffIRS1(preset.config), device)),
+        learning_rate=1e-5,
+        adam_betas=(0.9, 0.99),
+        clip=recipe.gradient_clip,
+        bfloat16=recipe.precision == "bfloat16",
+    )
 
     def step() -> None:
-        train_step(stage, optimizer, 1e-5, batch, recipe, (0, 0, 0))
+        learner.step([(batch.map(partial(placed, part=slice(None), device=device)), {})], 1e-5)
 
     for _ in range(2):
         step()

@@ -10,8 +10,8 @@ from diffir.loading import load_checkpoint
 from diffir.presets import Preset
 from diffir.training.build import train
 from diffir.training.fabric import opened_fabric
-from diffir.training.loop import Run
 from diffir.training.order import Order
+from diffir.training.run import Run
 
 CPU = torch.device("cpu")
 

@@ -17,7 +17,7 @@ import torch
 from diffir.presets import RECIPES, choose
 from diffir.training import build, log, order  # `log`, so that forks need not import TensorBoard
 from diffir.training.fabric import opened_fabric
-from diffir.training.loop import Run
+from diffir.training.run import Run
 
 STEPS, KILLS = 6, 10
 PHASES = ("stage1", "prior", "joint", "finetune")

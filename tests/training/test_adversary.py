@@ -21,6 +21,7 @@ from diffir.training.adversary import DiscriminatorStage
 from diffir.training.criteria import RestorationLoss
 from diffir.training.fabric import opened_fabric
 from diffir.training.order import Order
+from diffir.training.run import Run
 from diffir.training.stages import Stage1
 
 CPU = torch.device("cpu")
@@ -166,8 +167,8 @@ def order_in(folder: Path, *settings: str) -> Order:
     return Order(preset=preset, data=("dead-leaves",), folder=folder)
 
 
-def run_of(folder: Path) -> loop.Run:
-    return loop.Run(folder=folder, fabric=opened_fabric(CPU), log_every=1, save_every=1)
+def run_of(folder: Path) -> Run:
+    return Run(folder=folder, fabric=opened_fabric(CPU), log_every=1, save_every=1)
 
 
 def watched(monkeypatch: pytest.MonkeyPatch, watch: Callable[[loop.PhaseRun, int], None]) -> None:

@@ -11,8 +11,8 @@ from diffir.presets import RECIPES, choose
 from diffir.training.build import train
 from diffir.training.fabric import opened_fabric
 from diffir.training.guards import Guard
-from diffir.training.loop import Run
 from diffir.training.order import Order
+from diffir.training.run import Run
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

@@ -16,8 +16,8 @@ from diffir.presets import RECIPES, choose
 from diffir.training.build import train
 from diffir.training.fabric import opened_fabric
 from diffir.training.learner import Learner
-from diffir.training.loop import Run
 from diffir.training.order import Order
+from diffir.training.run import Run
 
 SETTINGS = {
     "toy-sr": (

@@ -20,8 +20,8 @@ from diffir.training import build
 from diffir.training.build import train
 from diffir.training.criteria import RestorationLoss
 from diffir.training.fabric import opened_fabric
-from diffir.training.loop import Run
 from diffir.training.order import Order
+from diffir.training.run import Run
 from diffir.training.stages import JointPhase, PriorPhase, SingleStep, Stage, Stage1
 
 TINY = replace(RECIPES["toy-sr"].config, upscale=1, ipr_dim=8)

@@ -39,8 +39,8 @@ def find_rate(
         torch.set_num_threads(threads)
     fabric = opened_fabric(pick_device(device))
 
-    from diffir.training.loop import Run
     from diffir.training.rate_range import rate_range_of
+    from diffir.training.run import Run
 
     with TemporaryDirectory() as place:
         order = order_of(

@@ -54,6 +54,9 @@ def train(
         typer.Option(min=1, help="Processes that share a batch, a GPU each; as torchrun says"),
     ] = None,
     nodes: Annotated[int, typer.Option(min=1, help="Computers that share a batch")] = 1,
+    shard: Annotated[
+        bool, typer.Option(help="Share weights, moments and average out, too: less memory")
+    ] = False,
     accumulate: Annotated[
         int, typer.Option(min=1, help="Parts of a batch, one after the other: less memory")
     ] = 1,
@@ -100,10 +103,12 @@ def train(
         raise fail("RECIPE, --data and -o are wanted, or --resume and the folder of a run")
     if order.folder.exists() and not order.folder.is_dir():
         raise fail(f"{order.folder} is a file; name a folder for the run")
+    if shard and compiled:
+        raise fail("--shard and --compile found, which do not go together; leave one out")
     if threads:
         torch.set_num_threads(threads)
     chosen = pick_device(device)
-    fabric = opened_fabric(chosen, devices, nodes)
+    fabric = opened_fabric(chosen, devices, nodes, shard=shard)
     logging.basicConfig(
         level=logging.INFO if fabric.global_rank == 0 else logging.ERROR,
         format="%(asctime)s %(message)s",
@@ -112,7 +117,7 @@ def train(
 
     from diffir.training.beginning import recipe_of
     from diffir.training.build import train as train_as
-    from diffir.training.loop import Run, StoppedError
+    from diffir.training.run import Run, StoppedError
 
     if workers is None:  # on a CPU they would take from the training what they give
         workers = 0 if chosen.type == "cpu" else min(os.cpu_count() or 1, 8)

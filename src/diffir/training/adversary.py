@@ -24,6 +24,7 @@ from diffir.losses import (
 from diffir.recipe import Adversary
 
 from .criteria import Terms
+from .sharding import whole
 
 
 class DiscriminatorStage(nn.Module):
@@ -53,7 +54,7 @@ class DiscriminatorStage(nn.Module):
 
     def judge(self, restored: Tensor, batch: Batch) -> Terms:
         """The network's terms; the discriminator rests, but for the averages that it keeps."""
-        resting = {name: tensor.detach() for name, tensor in self.model.named_parameters()}
+        resting = {name: whole(tensor.detach()) for name, tensor in self.model.named_parameters()}
         made = functional_call(self.model, resting, restored)
         settings = self.settings
         terms = {"adversarial": settings.weight * self.loss.generator(logits(made))}

@@ -21,8 +21,10 @@ from .adversary import DiscriminatorStage, load_discriminator, save_discriminato
 from .beginning import Beginning, recipe_of
 from .criteria import RestorationLoss
 from .feed import feed_of
-from .loop import Run, run_phase
+from .loop import run_phase
 from .order import Order
+from .run import Run
+from .sharding import whole_network
 from .stages import JointPhase, PriorPhase, SingleStep, Stage, Stage1
 
 logger = logging.getLogger(__name__)
@@ -118,6 +120,8 @@ class Training:
                 teacher, model = average, None
             else:
                 model = average
+            if adversary is not None:
+                adversary.model = whole_network(adversary.model)
             path = self.file_of(name, is_last=name == phases[-1])
             if self.run.fabric.is_global_zero:
                 self.save(average, path)

@@ -10,12 +10,16 @@ from torch.nn.parallel import DistributedDataParallel
 
 from diffir.errors import DeviceError, RecipeError
 
+from .sharding import sharded_parallel
+
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
     from lightning_fabric.strategies.ddp import DDPStrategy
 
 
-def opened_fabric(device: torch.device, processes: int | None = None, nodes: int = 1) -> "Fabric":
+def opened_fabric(
+    device: torch.device, processes: int | None = None, nodes: int = 1, *, shard: bool = False
+) -> "Fabric":
     """Fabric for a device; the processes are not started yet (`launch` does that).
 
     Args:
@@ -23,9 +27,10 @@ def opened_fabric(device: torch.device, processes: int | None = None, nodes: int
         processes: of each node that share a batch, a GPU each; without, what torchrun or SLURM
             say, else 1.
         nodes: computers.
+        shard: whether each process holds only its share of weights, moments and average.
 
     Raises:
-        DeviceError: when there are not so many devices.
+        DeviceError: when there are not so many devices, or nobody to share with.
         RecipeError: when training's libraries are not installed.
     """
     try:
@@ -42,12 +47,16 @@ def opened_fabric(device: torch.device, processes: int | None = None, nodes: int
         )
     if device.type == "mps" and count > 1:
         raise DeviceError(f"{count} processes asked for on MPS; there it can be only one")
-    single = count * nodes == 1 and device.type == "cuda"
+    world = count * nodes
+    if shard and world == 1:
+        raise DeviceError("--shard found with one process; give it several (--devices 2), or none")
+    single = world == 1 and device.type == "cuda"
+    strategy = sharded_parallel(world) if shard else data_parallel() if world > 1 else "auto"
     return Fabric(
         accelerator=device.type,
         devices=[device.index or 0] if single else count,
         num_nodes=nodes,
-        strategy=data_parallel() if count * nodes > 1 else "auto",
+        strategy=strategy,
         precision="32-true",  # autocast is the learner's: here it would round GT, too
     )
 

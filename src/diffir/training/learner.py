@@ -8,6 +8,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from .criteria import Terms
+from .sharding import whole
 
 
 class Learner:
@@ -35,11 +36,14 @@ class Learner:
     ) -> None:
         self.fabric, self.stage, self.clip, self.bfloat16 = fabric, stage, clip, bfloat16
         stage.to(fabric.device)
-        learning = [p for p in stage.parameters() if p.requires_grad]
-        adam = torch.optim.Adam(learning, lr=learning_rate, betas=adam_betas, fused=True)
         if compiled:
             stage.compile()
-        self.module, self.optimizer = fabric.setup(stage, adam)
+        self.module = fabric.setup_module(stage)
+        learning = [p for p in stage.parameters() if p.requires_grad]  # shares, where sharded
+        adam = torch.optim.Adam(learning, lr=learning_rate, betas=adam_betas, fused=True)
+        optimizer = fabric.setup_optimizers(adam)
+        assert not isinstance(optimizer, tuple)
+        self.optimizer = optimizer
 
     def step(self, parts: Sequence[tuple[Any, ...]], rate: float) -> tuple[Terms, list[Any]]:
         """Learn from a batch in parts, whose gradients are averaged.
@@ -74,12 +78,12 @@ class Learner:
         """The norm of the gradient, which is scaled down where it is beyond the largest."""
         if self.clip is None:
             gradients = [p.grad for p in self.stage.parameters() if p.grad is not None]
-            return nn.utils.get_total_norm(gradients)
+            return whole(nn.utils.get_total_norm(gradients))
         norm = self.fabric.clip_gradients(
             self.module, self.optimizer, max_norm=self.clip, error_if_nonfinite=False
         )
         assert norm is not None
-        return norm.detach()
+        return whole(norm.detach())
 
 
 def mean_of(parts: Sequence[Terms]) -> Terms:

@@ -2,20 +2,16 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from threading import Event
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from diffir.data import Batch, Draws, Feed, Stream
 from diffir.inference.memory import peak_of_process
-from diffir.model import DiffIRS1
 from diffir.recipe import PHASES, Recipe
 
 from .adversary import DiscriminatorStage
@@ -24,47 +20,17 @@ from .ema import average_of, update_average
 from .guards import Guard
 from .learner import Learner
 from .log import RunLog
+from .run import Run, StoppedError, Validate
 from .schedules import learning_rate
+from .sharding import average_like, full_state, load_full_state, whole_network
 from .stages import Noise, Stage
 from .state import States
 
 logger = logging.getLogger(__name__)
 
-Validate = Callable[[nn.Module, DiffIRS1 | None], tuple[dict[str, float], dict[str, Tensor]]]
-"""Scores by name ("psnr" and others), and pictures (3, H, W), of a network; it gets the teacher."""
-KeepBest = Callable[[str, nn.Module, float], None]
-"""What is done with the averaged network of a phase that scores better than all before."""
 Part = tuple[Batch, Noise]
 """What a stage learns from at once: some pictures of a batch, and the noise drawn for them."""
 AGREE_EVERY = 10  # steps after which processes tell each other that one was asked to stop
-
-
-class StoppedError(Exception):
-    """The run was asked to stop, and has saved where it is; the message says that."""
-
-
-def nothing(_phase: str, _network: nn.Module, _score: float) -> None:
-    """Keep no best network."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """Where a run lives, on what, and how often it speaks; none of it changes what is learnt."""
-
-    folder: Path
-    fabric: Fabric
-    log_every: int = 50
-    save_every: int = 250
-    validate: Validate | None = None
-    validate_every: int = 1000
-    keep_best: KeepBest = nothing
-    accumulate: int = 1
-    """Parts in which a process learns from its share of a batch, one after the other."""
-    compiled: bool = False
-    stop: Event = field(default_factory=Event)
-    """Once set, the run saves its state after the step under way and raises StoppedError."""
-    skipped: dict[str, str] = field(default_factory=dict)
-    """A sentence for each picture that could not be learnt from, by its name."""
 
 
 def run_phase(
@@ -104,8 +70,9 @@ class PhaseRun:
         self.phase = recipe.phases()[name]
         self.fabric = run.fabric
         self.seed = (recipe.seed, 1 + PHASES.index(name))
-        self.average = average_of(stage.model).to(self.fabric.device)
+        average = average_of(stage.model).to(self.fabric.device)
         self.learner = self.learner_of(stage, self.phase.learning_rate, self.phase.adam_betas)
+        self.average = average_like(average, stage.model)
         self.opponent: Learner | None = None
         if adversary is not None:
             rate, betas = adversary.settings.learning_rate, adversary.settings.adam_betas
@@ -152,7 +119,7 @@ class PhaseRun:
         if self.log:
             self.log.close()
         run.skipped.update(self.stream.skipped)
-        return self.average
+        return whole_network(self.average)
 
     def step(self, step: int, batch: Batch) -> Terms:
         """One step of the network, and of its discriminator where it has one."""
@@ -237,8 +204,9 @@ class PhaseRun:
 
     def validate(self, done: int, validate: Validate) -> None:
         """Score the average, tell of it, keep the best; other processes wait for the first."""
+        average = whole_network(self.average)
         if self.log is not None:
-            scores, pictures = validate(self.average, getattr(self.stage, "teacher", None))
+            scores, pictures = validate(average, getattr(self.stage, "teacher", None))
             self.log.scalars(self.name, done, scores)
             for name, picture in pictures.items():
                 self.log.picture(self.name, done, name, picture)
@@ -246,11 +214,11 @@ class PhaseRun:
             logger.info("%s %d  %s", self.name, done, told)
             if scores["psnr"] > self.best:
                 self.best = scores["psnr"]
-                self.run.keep_best(self.name, self.average, self.best)
+                self.run.keep_best(self.name, average, self.best)
         self.fabric.barrier()
 
     def held(self) -> dict[str, Any]:
-        """What is saved and resumed, by name; each has `state_dict` and `load_state_dict`."""
+        """What is saved and resumed, by name: networks and optimizers."""
         learners = {"": self.learner, "opponent_": self.opponent}
         held: dict[str, Any] = {"average": self.average}
         for prefix, learner in learners.items():
@@ -265,9 +233,9 @@ class PhaseRun:
         own = {"stream": self.stream.state_dict(), "step": done}
         if rank:
             self.states.save(own, done, rank)
+        shared = {name: full_state(part) for name, part in self.held().items()}
         self.fabric.barrier()
         if rank == 0:
-            shared = {name: part.state_dict() for name, part in self.held().items()}
             self.states.save({**own, **shared, "best": self.best}, done)
             self.states.rotate(keep=1 if last else 2)
         self.fabric.barrier()
@@ -279,7 +247,7 @@ class PhaseRun:
         step = 0
         if state is not None:
             for name, part in self.held().items():
-                part.load_state_dict(state[name])
+                load_full_state(part, state[name])
             step, self.best = int(state["step"]), float(state["best"])
             own = self.states.of_rank(step, rank, device) if rank else state
             if own is None:  # begun by fewer processes; only a pair pool begins anew

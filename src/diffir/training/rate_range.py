@@ -13,8 +13,9 @@ from diffir.recipe import PHASES, Recipe
 from .beginning import recipe_of
 from .build import Training
 from .feed import feed_of
-from .loop import PhaseRun, Run
+from .loop import PhaseRun
 from .order import Order
+from .run import Run
 
 SMOOTHING = 0.9  # of the loss, by its running mean
 BROKEN = 3.0  # times the least smoothed loss: from here on it only gets worse
