@@ -25,7 +25,7 @@ PHOTO = np.ascontiguousarray(data.astronaut()[90:114, 200:232])  # (24, 32, 3)
 HOLES = np.zeros(PHOTO.shape[:2], np.uint8)
 HOLES[5:12, 6:20] = 255
 VERBS = [
-    *("restore", "models", "info", "convert", "cost"),
+    *("restore", "models", "info", "convert", "cost", "evaluate", "compare"),
     *("train", "runs", "find-rate", "degrade", "recipe"),
 ]
 DATA_VERBS = ["check", "blur-video", "masks", "prepare", "preview", "shard"]

@@ -105,7 +105,20 @@ Settings = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps")]
 
-from . import convert, cost, degrade, find_rate, info, models, recipe, restore, runs, train  # noqa: E402, F401  (each registers its verb)
+from . import (  # noqa: E402, F401  (each registers its verb)
+    compare,
+    convert,
+    cost,
+    degrade,
+    evaluate,
+    find_rate,
+    info,
+    models,
+    recipe,
+    restore,
+    runs,
+    train,
+)
 from .data import data  # noqa: E402
 
 app.add_typer(data, name="data")

@@ -1,0 +1,58 @@
+"""diffir compare: folders of pictures that any program made, judged against GT."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .app import app, explained
+from .evaluate import (
+    Border,
+    Jobs,
+    Metrics,
+    Outputs,
+    Overwrite,
+    Seed,
+    Threads,
+    require_reports,
+    run,
+    split,
+    tell,
+    wants_views,
+)
+
+
+@app.command()
+@explained
+def compare(
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="FOLDER...", help="Pictures, called as those of GT")
+    ],
+    gt: Annotated[
+        Path | None, typer.Option(help="Folder of the ground truth; niqe alone needs none")
+    ] = None,
+    metrics: Metrics = None,
+    border: Border = None,
+    crop: Annotated[
+        bool, typer.Option("--crop", help="Where sizes differ, take what is shared at the top left")
+    ] = False,
+    output: Outputs = None,
+    seed: Seed = 0,
+    threads: Threads = None,
+    jobs: Jobs = 1,
+    overwrite: Overwrite = False,
+) -> None:
+    """Score folders of pictures: a row a folder. Names may end in x4, _out and the like."""
+    require_reports(output or [], overwrite)
+    from diffir.evaluation.planning import plan_comparison
+
+    plan, notes = plan_comparison(
+        folders,
+        gt,
+        metrics=split(metrics),
+        border=border or 0,
+        crop=crop,
+        seed=seed,
+        views=wants_views(output or []),
+    )
+    tell(run(plan, jobs, threads, data=str(gt or folders[0]), notes=notes), output or [])

@@ -1,0 +1,159 @@
+"""diffir evaluate: networks judged by the protocols of the papers, in one table."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from .app import USER_MISTAKE, Device, app, complain, explained, fail, say, watched
+
+if TYPE_CHECKING:
+    from diffir.evaluation.evaluate import Plan
+    from diffir.evaluation.published import Published
+    from diffir.evaluation.summary import Report
+
+Metrics = Annotated[
+    str | None,
+    typer.Option(
+        help="Separated by commas: psnr, psnr_y, psnr_hole, ssim, ssim_y, ssim_volume, lpips_alex, "
+        "lpips_vgg, dists, fid, niqe"
+    ),
+]
+Border = Annotated[
+    int | None, typer.Option(min=0, help="Pixels left out on every side of PSNR and SSIM")
+]
+Outputs = Annotated[
+    list[Path] | None,
+    typer.Option("-o", "--output", help="A report: .html, .json, .csv or .md; may be repeated"),
+]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Same seed, same numbers")]
+Threads = Annotated[int | None, typer.Option(min=1, help="Of each process")]
+Jobs = Annotated[int, typer.Option(min=1, help="Processes; each loads the models")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace reports that are there")]
+
+
+@app.command()
+@explained
+def evaluate(
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MODEL...",
+            help="Names from `diffir models`, weights files, or folders of pictures that others "
+            "restored",
+        ),
+    ],
+    data: Annotated[
+        str,
+        typer.Option(
+            help="A folder with `gt` and `lq`, a benchmark as it is downloaded, or photos, of "
+            "which LQ is made"
+        ),
+    ],
+    benchmark: Annotated[
+        str | None, typer.Option(help="Check that it is whole, and take its protocol: set14 …")
+    ] = None,
+    metrics: Metrics = None,
+    border: Border = None,
+    degradation: Annotated[
+        str | None, typer.Option(help="Of photos without LQ: bicubic, motion, holes-wide-256 …")
+    ] = None,
+    output: Outputs = None,
+    beside: Annotated[
+        Literal["paper"] | None, typer.Option(help="Print the paper's numbers below ours")
+    ] = None,
+    baselines: Annotated[
+        bool, typer.Option("--baselines", help="Add bicubic, Telea and what else is customary")
+    ] = False,
+    seed: Seed = 0,
+    device: Device = "auto",
+    threads: Threads = None,
+    jobs: Jobs = 1,
+    overwrite: Overwrite = False,
+) -> None:
+    """Score models on pictures: a row a model, the mean and its 95 % confidence interval."""
+    if beside and not benchmark:
+        raise fail("--beside paper came without --benchmark; name the one to look up")
+    require_reports(output or [], overwrite)
+    from diffir.evaluation.benchmarks import benchmark_called
+    from diffir.evaluation.planning import plan_evaluation, published_for
+
+    benchmark = benchmark and benchmark_called(benchmark).name
+    plan, notes = plan_evaluation(
+        models,
+        data,
+        benchmark=benchmark,
+        metrics=split(metrics),
+        border=border,
+        degradation=degradation,
+        baselines=baselines,
+        seed=seed,
+        device=device,
+        views=wants_views(output or []),
+    )
+    published = published_for(benchmark, plan) if beside and benchmark else ()
+    if beside and not published:
+        found = f"{', '.join(plan.metrics)} of {benchmark} ×{plan.scale}"
+        notes = [*notes, f"the paper has no {found}"]
+    report = run(
+        plan, jobs, threads, data=data, benchmark=benchmark, published=published, notes=notes
+    )
+    tell(report, output or [])
+
+
+def split(metrics: str | None) -> list[str]:
+    """The names in a text with commas."""
+    return [name.strip() for name in (metrics or "").split(",") if name.strip()]
+
+
+def wants_views(outputs: Sequence[Path]) -> bool:
+    """Whether a report shows crops."""
+    return any(path.suffix.lower() == ".html" for path in outputs)
+
+
+def require_reports(outputs: Sequence[Path], overwrite: bool) -> None:
+    """Refuse reports that can't be written, before hours are spent."""
+    from diffir.evaluation.report import require_format
+    from diffir.inference.batch import require_writable
+
+    for path in outputs:
+        require_format(path)
+        require_writable(path.parent)
+        if path.exists() and not overwrite:
+            raise fail(f"{path} exists; choose another name or add --overwrite")
+
+
+def run(
+    plan: "Plan",
+    jobs: int,
+    threads: int | None,
+    *,
+    data: str,
+    benchmark: str | None = None,
+    published: "tuple[Published, ...]" = (),
+    notes: Sequence[str] = (),
+) -> "Report":
+    """Do what is planned, with a bar if somebody is watching."""
+    from diffir.evaluation.evaluate import evaluate as judge
+    from diffir.evaluation.summary import report_of
+
+    found = watched(judge(plan, jobs=jobs, threads=threads), "evaluating", len(plan.cases))
+    return report_of(plan, found, data=data, benchmark=benchmark, published=published, notes=notes)
+
+
+def tell(report: "Report", outputs: Sequence[Path]) -> None:
+    """Print the table, write the reports; exit code 2 when a picture is broken."""
+    from diffir.evaluation.report import facts, means_table, worst, write_report
+
+    say(means_table(report))
+    for sentence in (*facts(report), worst(report)):
+        if sentence:
+            say(sentence)
+    for path in outputs:
+        write_report(report, path)
+        say(f"→ {path}")
+    for picture, error in dict.fromkeys((row.picture, row.error) for row in report.broken):
+        complain("failed:", f"{picture}: {error}")
+    if report.broken:
+        raise typer.Exit(USER_MISTAKE)

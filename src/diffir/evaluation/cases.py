@@ -1,0 +1,154 @@
+"""What is judged by: the pictures of a folder, benchmark or list, read or degraded one by one."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from diffir.data import Bicubic, Draws, data_sets
+from diffir.data.degradations import MakesPairs
+from diffir.data.entries import File
+from diffir.data.photo import to_lq
+from diffir.data.pixels import to_tensor
+from diffir.data.sets import PhotoSet, SyntheticSet, files_of
+from diffir.errors import DataError, MaskError
+from diffir.images import decode
+from diffir.inference.masks import find_holes
+
+from .layouts import OF_TASK, Case, Layout, lying_as
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """One picture in memory, values in [0, 1], on the CPU."""
+
+    lq: Tensor | None
+    """(1, 3, h, w), holes black; None where no network asks for it."""
+    gt: Tensor | None
+    """(1, 3, H, W), cut to LQ times the scale."""
+    mask: Tensor | None = None
+    """(1, 1, H, W), 1 = hole."""
+
+
+def cases_in(data: str, task: str, scale: int) -> tuple[Layout, list[Case]]:
+    """The pictures of a folder in a layout of the task, or of whatever else can be named as data.
+
+    Raises:
+        DataError: when there is none.
+    """
+    folder = Path(data)
+    layout, cases = lying_as(OF_TASK[task], folder, scale) if folder.is_dir() else (Layout(), [])
+    return (layout, cases) if cases else (Layout(), cases_of_sets(data))
+
+
+def cases_of_sets(data: str) -> list[Case]:
+    """The pictures of sets as training takes them; raises DataError when there is none."""
+    cases = []
+    for chosen in data_sets([data]):
+        if isinstance(chosen, SyntheticSet):
+            raise DataError(f"{data} has synthetic pictures; give photos to judge by")
+        pairs, unfit = files_of(chosen)
+        cases += [Case(name=gt.label.stem, gt=gt, lq=lq) for gt, lq in pairs]
+        cases += [Case(name=Path(name).stem, problem=text) for name, text in unfit.items()]
+    if not cases:
+        raise DataError(f"{data} holds no picture; give a folder of pictures")
+    return distinct(cases)
+
+
+def cases_of_folder(folder: Path) -> list[Case]:
+    """The pictures of a folder as GT, called by their path from it without suffix.
+
+    Raises:
+        DataError: when there is none.
+    """
+    pairs, _ = files_of(PhotoSet(photos=folder))
+    cases = []
+    for gt, _ in pairs:
+        inside = gt.length is None and folder.is_dir()
+        label = gt.path.relative_to(folder) if inside else gt.label
+        cases.append(Case(name=label.with_suffix("").as_posix(), gt=gt))
+    return distinct(cases)
+
+
+def distinct(cases: Sequence[Case]) -> list[Case]:
+    """The cases, those with one name called by their whole path."""
+    times = Counter(case.name for case in cases)
+    return [
+        replace(case, name=case.gt.name) if case.gt and times[case.name] > 1 else case
+        for case in cases
+    ]
+
+
+def read_pair(
+    case: Case, index: int, *, degradation: MakesPairs | None, scale: int, seed: int
+) -> Pair:
+    """Read a case, its LQ made where it has none.
+
+    Args:
+        case: what there is.
+        index: its place among all, which makes its draws its own.
+        degradation: how LQ is made; None: it is not wanted.
+        scale: how much larger GT is than LQ.
+        seed: of all draws.
+
+    Raises:
+        DataError: when a part is missing, or sizes do not fit.
+        PictureError, MaskError: when a part can't be read, or a mask is of no use.
+    """
+    if case.problem:
+        raise DataError(case.problem)
+    gt = None if case.gt is None else to_tensor(case.gt.pixels())
+    if case.lq is not None:
+        lq = to_tensor(case.lq.pixels())
+        return Pair(lq=lq, gt=None if gt is None else cut_to(gt, lq, case, scale))
+    if gt is None or degradation is None:
+        return Pair(lq=None, gt=gt)
+    if case.mask is not None:
+        mask = read_mask(case.gt, case.mask)
+        return Pair(lq=gt * (1 - mask), gt=gt, mask=mask)
+    return made(case, gt, degradation, scale, Draws((seed,), (index,)))
+
+
+def cut_to(gt: Tensor, lq: Tensor, case: Case, scale: int) -> Tensor:
+    """GT without the pixels at the right and below that LQ does not show; raises DataError."""
+    height, width = (side * scale for side in lq.shape[-2:])
+    rest = [gt.shape[-2] - height, gt.shape[-1] - width]
+    if not all(0 <= pixels < scale for pixels in rest):
+        raise DataError(
+            f"LQ is {lq.shape[-1]}×{lq.shape[-2]} and GT {gt.shape[-1]}×{gt.shape[-2]}; "
+            f"wanted is LQ of {gt.shape[-1] // scale}×{gt.shape[-2] // scale} for scale {scale}"
+        )
+    return gt[..., :height, :width]
+
+
+def read_mask(gt: File | None, mask: File) -> Tensor:
+    """The holes (1, 1, H, W) of a mask file for a picture. Raises PictureError, MaskError."""
+    assert gt is not None
+    try:
+        holes = find_holes(decode(gt.read(), gt.name), decode(mask.read(), mask.name))
+    except MaskError as error:
+        raise MaskError(f"{mask.name}: {error}") from None
+    return torch.from_numpy(holes)[None, None].float()
+
+
+def made(case: Case, gt: Tensor, degradation: MakesPairs, scale: int, draws: Draws) -> Pair:
+    """LQ made as validation makes it, but bicubic LQ of the whole picture, as benchmarks have it.
+
+    Raises:
+        DataError: when the picture is too small.
+    """
+    height, width = (side - side % scale for side in gt.shape[-2:])
+    gt = gt[..., :height, :width]
+    margin = 0 if isinstance(degradation, Bicubic) else degradation.margin(scale)
+    if min(height, width) <= 2 * margin:
+        raise DataError(
+            f"{case.name} is {width}×{height}; more than {2 * margin}×{2 * margin} is wanted to "
+            "make an LQ of it"
+        )
+    if isinstance(degradation, Bicubic):
+        return Pair(lq=to_lq(gt, degradation, scale, draws), gt=gt)
+    batch = degradation.batch(gt, scale, draws)
+    return Pair(lq=batch.lq[:, :3], gt=batch.gt, mask=batch.mask)

@@ -1,0 +1,203 @@
+"""Layouts: where GT, LQ and masks lie in the folders that people download.
+
+A layout is up to three paths without suffix, from the folder that is named as data; capitals do
+not matter. `{name}` and `{scene}` stand for anything but a slash, `{number}` for digits, `{scale}`
+for the scale. Pictures whose words agree belong together.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from diffir.data.entries import File
+from diffir.data.folders import pictures_below
+from diffir.data.sets import file_of
+
+WORDS = {"name": "[^/]+", "scene": "[^/]+", "number": r"\d+"}
+WORD = re.compile(r"\{(\w+)\}")
+
+Files = Mapping[str, Path]
+"""By their path from the folder, without suffix, in small letters."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """Where the pictures of a set are."""
+
+    gt: str | None = None
+    lq: str | None = None
+    """None: LQ is made of GT."""
+    mask: str | None = None
+
+    def at(self, scale: int) -> str:
+        """Its paths, for people."""
+        paths = " + ".join(path for path in (self.gt, self.lq, self.mask) if path)
+        return paths.replace("{scale}", str(scale))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Case:
+    """One picture to judge by: whatever there is of GT, LQ and mask."""
+
+    name: str
+    gt: File | None = None
+    lq: File | None = None
+    mask: File | None = None
+    problem: str = ""
+    """A sentence, where a part of it is missing."""
+
+
+def files_below(folder: Path) -> Files:
+    """All pictures of a folder and its folders; maybe none.
+
+    Links to folders are followed in the folder itself, where people put them; below, they may lead
+    in circles.
+    """
+    links = [path for path in sorted(folder.iterdir()) if path.is_symlink() and path.is_dir()]
+    return {
+        path.relative_to(folder).with_suffix("").as_posix().casefold(): path
+        for place in (folder, *links)
+        for path in pictures_below(place)
+    }
+
+
+def pattern(path: str, scale: int) -> "re.Pattern[str]":
+    """What a path of a layout matches."""
+    words = {"scale": str(scale), **{word: f"(?P<{word}>{text})" for word, text in WORDS.items()}}
+    pieces = WORD.split(path.casefold())  # every second one is a word
+    return re.compile(
+        "".join(
+            words[piece] if index % 2 else re.escape(piece) for index, piece in enumerate(pieces)
+        )
+    )
+
+
+def matches(path: str | None, files: Files, scale: int) -> dict[str, dict[str, str]]:
+    """The words of each file that a path of a layout matches, by its key in `files`."""
+    if path is None:
+        return {}
+    wanted = pattern(path, scale)
+    return {key: found.groupdict() for key in files if (found := wanted.fullmatch(key))}
+
+
+def cases_of(layout: Layout, files: Files, scale: int) -> list[Case]:
+    """The pictures that lie as a layout says, sorted; none where a part of it is wholly missing."""
+    roles = {
+        role: matches(path, files, scale)
+        for role, path in (("gt", layout.gt), ("lq", layout.lq), ("mask", layout.mask))
+        if path is not None
+    }
+    if not all(roles.values()):
+        return []
+    first, *rest = roles
+    partners = {role: Partners.of(roles[role], roles[first]) for role in rest}
+    taken = {key for role in rest for key in roles[role]}
+    cases = []
+    for key, words in roles[first].items():
+        if key not in taken:  # `{name}` matches masks beside the pictures, too
+            found = {role: partner.get(words) for role, partner in partners.items()}
+            cases.append(case_of(layout, files, words, {first: key, **found}))
+    return cases
+
+
+@dataclass(frozen=True)
+class Partners:
+    """Files of one role, to be found by the words that they share with those of another."""
+
+    words: list[str]
+    keys: dict[tuple[str, ...], str]
+
+    @classmethod
+    def of(
+        cls, files: Mapping[str, dict[str, str]], first: Mapping[str, dict[str, str]]
+    ) -> "Partners":
+        """Of two roles, each file with its words."""
+        shared = sorted(next(iter(files.values())).keys() & next(iter(first.values())).keys())
+        return cls(
+            shared, {tuple(words[word] for word in shared): key for key, words in files.items()}
+        )
+
+    def get(self, words: Mapping[str, str]) -> str | None:
+        """The file that goes with some words."""
+        return self.keys.get(tuple(words[word] for word in self.words))
+
+
+def case_of(
+    layout: Layout, files: Files, words: Mapping[str, str], found: Mapping[str, str | None]
+) -> Case:
+    """A picture with its partners by role, or the sentence that says which one is missing."""
+    paths = {role: files[key] for role, key in found.items() if key is not None}
+    first = next(iter(paths.values()))
+    problem = "; ".join(
+        f"{first} has no {role.upper()}, which is looked for as {getattr(layout, role)}"
+        for role in found
+        if role not in paths
+    )
+    scene = next((part for part in first.parts if part.casefold() == words.get("scene")), None)
+    name = f"{scene}/{first.stem}" if scene else first.stem
+    return Case(name=name, problem=problem, **{role: file_of(path) for role, path in paths.items()})
+
+
+def lying_as(layouts: Sequence[Layout], folder: Path, scale: int) -> tuple[Layout, list[Case]]:
+    """The first layout that the folder has, with its pictures; an empty one where it has none."""
+    files = files_below(folder)
+    for layout in layouts:
+        cases = cases_of(layout, files, scale)
+        if cases:
+            return layout, cases
+    return Layout(), []
+
+
+def variants(*layouts: Layout, inside: Sequence[str]) -> tuple[Layout, ...]:
+    """The layouts themselves, and as they lie inside other folders."""
+
+    def moved(path: str | None, folder: str) -> str | None:
+        return None if path is None else f"{folder}{path}"
+
+    return tuple(
+        Layout(gt=moved(each.gt, folder), lq=moved(each.lq, folder), mask=moved(each.mask, folder))
+        for folder in ("", *inside)
+        for each in layouts
+    )
+
+
+GT_AND_LQ = Layout(gt="gt/{name}", lq="lq/{name}")
+
+ENLARGING = (
+    Layout(gt="HR/{name}", lq="LR_x{scale}/{name}"),
+    Layout(gt="HR/{name}", lq="LR_x{scale}/{name}x{scale}"),
+    Layout(gt="HR/{name}", lq="LR_bicubic/X{scale}/{name}x{scale}"),
+    Layout(gt="GTmod12/{name}", lq="LRbicx{scale}/{name}"),
+    Layout(
+        gt="image_SRF_{scale}/{name}_SRF_{scale}_HR", lq="image_SRF_{scale}/{name}_SRF_{scale}_LR"
+    ),
+    GT_AND_LQ,
+)
+"""EDSR's `benchmark.tar`, BasicSR's folders, Huang et al.'s SelfExSR, and this project's own."""
+
+ENLARGING_GT = tuple(
+    Layout(gt=path) for path in ("HR/{name}", "GTmod12/{name}", "original/{name}", "{name}")
+)
+
+DEBLURRING = (
+    *variants(
+        Layout(gt="{scene}/sharp/{name}", lq="{scene}/blur/{name}"),
+        Layout(gt="target/{name}", lq="input/{name}"),
+        Layout(gt="sharp/{name}", lq="blur/{name}"),
+        inside=["test/"],
+    ),
+    GT_AND_LQ,
+)
+"""GOPRO_Large's, MPRNet's and Restormer's, and the usual."""
+
+FILLING = (
+    Layout(gt="{name}", mask="{name}_mask{number}"),
+    Layout(gt="gt/{name}", mask="masks/{name}"),
+    Layout(gt="gt/{name}", mask="mask/{name}"),
+    Layout(gt="images/{name}", mask="masks/{name}"),
+)
+"""LaMa's, and the usual."""
+
+OF_TASK = {"sr": ENLARGING, "deblur": DEBLURRING, "inpaint": FILLING}
+"""What a folder may look like that is no benchmark by name; all others are photos without LQ."""
