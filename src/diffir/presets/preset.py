@@ -44,7 +44,7 @@ def lite(published: DiffIRConfig) -> DiffIRConfig:
 
 
 def lite_recipe(lq_size: int, degradation: Degradation = BICUBIC) -> Recipe:
-    """How the lite networks are trained in one to three hours of one CPU core (docs/training.md)."""
+    """How the lite networks are trained in 1 to 3 hours of one CPU core (docs/training.md)."""
     return Recipe(
         degradation=degradation,
         stage1=Phase(
