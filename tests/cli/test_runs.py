@@ -70,7 +70,7 @@ def test_a_finished_run_says_so_and_no_other_is_done_before() -> None:
 
 
 def test_numbers_stay_whole_where_it_is_narrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("COLUMNS", "64")
     write_run("a-name-that-is-long/and-longer-still/and-no-end", *LINES)
     result = call()
     assert all(text in result.output for text in ("98/100", "28.76 dB", "finished"))

@@ -1,6 +1,7 @@
 """What a run tells: a log, TensorBoard and pictures that a kill and a resumption leave true."""
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -117,6 +118,19 @@ def test_a_run_that_begins_has_nothing_to_forget(tmp_path: Path) -> None:
     log.rewind("stage1", 0)
     log.close()
     assert [*tmp_path.iterdir()] == []
+
+
+def test_a_kill_right_after_a_report_loses_nothing_of_it(tmp_path: Path) -> None:
+    code = (
+        "import os, pathlib, sys\n"
+        "from diffir.training.log import RunLog\n"
+        "log = RunLog(pathlib.Path(sys.argv[1]))\n"
+        "log.scalars('stage1', 1, {f'loss_{i}': 1.0 for i in range(9)} | {'loss': 2.0})\n"
+        "os._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+    assert told(tmp_path) == [("stage1", 1, 2.0)]
+    assert shown(tmp_path, "stage1") == [(1, 2.0)]
 
 
 def test_a_picture_is_a_file_and_in_tensorboard(tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def write_log(folder: Path, lines: list[dict[str, Any]]) -> None:
 
 
 def test_a_log_becomes_a_png(tmp_path: Path) -> None:
-    run = tmp_path / "a$b_{run}"  # no formula
+    run = tmp_path / "$_{run$"  # no formula
     write_log(run, LINES)
     plot_run(run, tmp_path / "new" / "plot.png")
     pixels = np.asarray(Image.open(tmp_path / "new" / "plot.png").convert("RGB")).reshape(-1, 3)

@@ -43,6 +43,7 @@ def test_a_run_tells_its_phase_share_last_losses_and_last_scores(tmp_path: Path)
         report("joint", 25, pixel_l1=0.3, ipr_l1=0.2, **facts),
         report("joint", 25, psnr=30.0, **{"psnr/a": 29.0, "ipr/distance_1": 0.1}),
         report("joint", 50, pixel_l1=0.25, ipr_l1=None, **facts),
+        report("joint", 50, ssim=0.9, fid=None),
     )
     run = only(tmp_path)
     assert (run.folder, run.name) == (tmp_path, "toy")

@@ -55,8 +55,7 @@ class RunLog:
         for name in (phase, *later):
             if name in self._writers:
                 self._writers.pop(name).close()
-            if self._events(name).exists():
-                self._purge[name] = step + 1 if name == phase and step else 0
+            self._purge[name] = step + 1 if name == phase and step else 0
 
     def scalars(self, phase: str, step: int, values: Mapping[str, float]) -> None:
         """One report: a line of the log, and the same to TensorBoard; not finite is null."""
@@ -73,7 +72,7 @@ class RunLog:
 
         Raises PictureError where it can't be written.
         """
-        pixels = to_pixels(picture.detach().float().cpu()[None])
+        pixels = to_pixels(picture.cpu()[None])
         writer = self._writer(phase)
         writer.add_image(name, pixels, step, dataformats="HWC")
         writer.flush()
@@ -91,14 +90,11 @@ class RunLog:
             writer.close()
         self._writers.clear()
 
-    def _events(self, phase: str) -> Path:
-        return self.folder / "tensorboard" / phase
-
     def _writer(self, phase: str) -> "SummaryWriter":
         """The phase's writer, opened when first needed."""
         if phase not in self._writers:
-            purge = self._purge.pop(phase, None)
-            self._writers[phase] = self._open(str(self._events(phase)), purge_step=purge)
+            events = str(self.folder / "tensorboard" / phase)
+            self._writers[phase] = self._open(events, purge_step=self._purge.pop(phase, None))
         return self._writers[phase]
 
 
@@ -132,7 +128,7 @@ def text_of(line: Line) -> str:
         key: None if isinstance(value, float) and not math.isfinite(value) else value
         for key, value in line.items()
     }
-    return json.dumps(finite, allow_nan=False) + "\n"
+    return json.dumps(finite) + "\n"
 
 
 def pictures_in(folder: Path) -> Iterator[tuple[Path, str, int, str]]:

@@ -116,11 +116,7 @@ def losses_of(line: Line) -> dict[str, float]:
     """The losses in a report; none in a validation, which has no rate."""
     if "rate" not in line:
         return {}
-    return {
-        key: value
-        for key, value in numbers_of(line).items()
-        if key not in NO_LOSSES and not key.startswith(("psnr", "ipr/"))
-    }
+    return {key: value for key, value in numbers_of(line).items() if key not in NO_LOSSES}
 
 
 def scores_of(line: Line) -> dict[str, float]:
