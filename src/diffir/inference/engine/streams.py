@@ -1,0 +1,57 @@
+"""3×3 convolutions one behind another, stripes in, stripes out, without whole maps between."""
+
+from collections.abc import Iterable, Iterator
+from typing import TypeAlias
+
+from einops import rearrange
+from torch import Tensor
+
+from .kernels import Convolution, Kernels
+from .stripes import Grid, LineBuffer, finished, window_of
+from .tools import Tools
+
+Stripes: TypeAlias = Iterable[tuple[int, Tensor]]
+"""In order: the first row and (R, W, C)."""
+Windows: TypeAlias = Iterable[tuple[int, Tensor]]
+"""In order: the first inner row and (R + 2, W, C), a row more at each end; zeros off the map."""
+
+
+def windows_of_map(
+    x: Tensor, grid: Grid, kernels: Kernels, tools: Tools, work: float
+) -> Iterator[tuple[int, Tensor]]:
+    """The windows of a whole map (H, W, C), `work` multiply-adds spent on each position."""
+    for start, stop in tools.stripes(grid, work):
+        yield start, window_of(x, start, stop).to(kernels.dtype)
+
+
+def stripes_of_map(
+    x: Tensor, grid: Grid, tools: Tools, work: float
+) -> Iterator[tuple[int, Tensor]]:
+    """The stripes of a whole map (H, W, C), `work` multiply-adds spent on each position."""
+    for start, stop in tools.stripes(grid, work):
+        yield start, x[start:stop]
+
+
+def convolved(convolve: Convolution, windows: Windows) -> Iterator[tuple[int, Tensor]]:
+    """The stripes that a convolution makes of windows."""
+    for start, window in windows:
+        yield start, convolve(window)
+
+
+def lined(stripes: Stripes, line: LineBuffer, height: int) -> Iterator[tuple[int, Tensor]]:
+    """The windows of a map of `height` rows that streams by."""
+    for start, rows in stripes:
+        line.room(len(rows)).copy_(rows)
+        first, end = finished(start, start + len(rows), height)
+        if first < end:
+            yield first, line.window(end == height)
+
+
+def shuffled(stripes: Stripes, name: str, tools: Tools) -> Iterator[tuple[int, Tensor]]:
+    """Stripes (R, W, 2·2·C) laid out as (2R, 2W, C): pixel-shuffle, for channels in that order."""
+    for start, rows in stripes:
+        height, width, channels = 2 * len(rows), 2 * rows.shape[1], rows.shape[2] // 4
+        fine = tools.memory(name, height, width, channels)
+        places = fine.view(len(rows), 2, rows.shape[1], 2, channels)
+        places.copy_(rearrange(rows, "r w (y x c) -> r y w x c", y=2, x=2))
+        yield 2 * start, fine

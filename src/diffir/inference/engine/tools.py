@@ -1,0 +1,73 @@
+"""What every step of a run shares: kernels, memory that is used again and again, and the watch."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from threading import Event
+
+import torch
+from torch import Tensor
+
+from diffir.errors import DiffIRError
+
+from .kernels import Kernels
+from .stripes import Grid, LineBuffer
+
+
+class StoppedError(DiffIRError):
+    """The caller stopped the run before the picture was done."""
+
+
+@dataclass(kw_only=True)
+class Watch:
+    """How far a run is, and whether it shall go on."""
+
+    total: float
+    """Multiply-adds of the whole run."""
+    progress: Callable[[float], None] | None = None
+    stop: Event | None = None
+    done: float = 0.0
+
+    def tick(self, work: float) -> None:
+        """Count multiply-adds and tell the share done; raises StoppedError when told to."""
+        if self.stop is not None and self.stop.is_set():
+            raise StoppedError("the run was stopped before the picture was done; start it again")
+        self.done += work
+        if self.progress is not None:
+            self.progress(min(self.done / self.total, 1.0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tools:
+    """Kernels, scratch memory and watch of one run."""
+
+    kernels: Kernels
+    fine: Kernels
+    """Kernels in float32, for the layers next to the pictures, where rounding would show."""
+    watch: Watch
+    device: torch.device
+    scratch: dict[str, Tensor] = field(default_factory=dict)
+
+    def memory(self, name: str, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
+        """Memory under a name, of any content; the next taker of the name gets the same.
+
+        Few names serve all sweeps, so that the memory stays small and warm: first, second, third
+        for what must last through a sweep, the others for one stripe.
+        """
+        dtype = dtype or self.kernels.dtype
+        key, size = f"{name} {dtype}", math.prod(shape)
+        flat = self.scratch.get(key)
+        if flat is None or len(flat) < size:
+            self.scratch.pop(key, None)
+            flat = self.scratch[key] = torch.empty(size, dtype=dtype, device=self.device)
+        return flat[:size].view(shape)
+
+    def line(self, name: str, rows: int, width: int, channels: int) -> LineBuffer:
+        """A line buffer for stripes of up to `rows` rows."""
+        return LineBuffer(self.memory(name, rows + 3, width, channels))
+
+    def stripes(self, grid: Grid, work: float) -> Iterator[tuple[int, int]]:
+        """The spans of a grid, counting `work` multiply-adds a pixel once each is done."""
+        for start, stop in grid.spans():
+            yield start, stop
+            self.watch.tick(work * (stop - start) * grid.width)
