@@ -65,7 +65,8 @@ def restored_with(ipr: Tensor, network: DiffIRS1 | DiffIRS2, pair: Batch) -> Ten
 
 
 def score(restored: Tensor, pair: Batch, scale: int) -> float:
-    """PSNR in dB, computed in float64."""
+    """PSNR in dB, computed in float64, on the CPU: MPS has no such numbers."""
+    restored, pair = restored.cpu(), placed(pair, torch.device("cpu"))
     enlarged = scale > 1
     border = scale if enlarged else 0
     values = psnr(restored, pair.gt, border=border, y_channel=enlarged, mask=pair.mask)
