@@ -172,8 +172,11 @@ def test_when_memory_runs_out_it_goes_on_with_lower_stripes(
         run_blocks(blocks, ipr, x, grid, tools)  # type: ignore[arg-type]
 
     monkeypatch.setattr(networks, "run_blocks", short_of_memory)
-    assert torch.equal(restore(model, lq, noise), wanted)
+    shares: list[float] = []
+    assert torch.equal(restore(model, lq, noise, progress=shares.append), wanted)
     assert seen[4] < seen[0]
+    assert shares[-1] == pytest.approx(1)
+    assert shares[-2] < 1
 
 
 def test_when_memory_runs_out_in_the_end_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
