@@ -1,7 +1,10 @@
 """diffir recipe prints what diffir train takes."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
+import yaml
 from typer.testing import CliRunner
 
 from diffir.cli.app import app
@@ -20,6 +23,18 @@ def test_a_mistake_is_a_sentence() -> None:
     result = CliRunner().invoke(app, ["recipe", "deblur-lite", "--set", "sed=5"])
     assert result.exit_code == 2
     assert "no setting 'sed'; there are seed" in result.output
+
+
+def test_the_recipe_of_fine_tuning_is_that_of_the_network_it_is_given() -> None:
+    result = CliRunner().invoke(app, ["recipe", "finetune", "--from", "sr-x4-lite"])
+    assert result.exit_code == 0, result.output
+    told = yaml.safe_load(result.output)
+    assert told["network"] == json.loads(json.dumps(asdict(RECIPES["sr-x4-lite"].config)))
+    assert told["stage1"] is None
+    assert told["finetune"]["steps"] > 0
+    alone = CliRunner().invoke(app, ["recipe", "finetune"])
+    assert alone.exit_code == 2
+    assert "finetune wants a network" in alone.output
 
 
 def test_without_a_name_the_recipes_are_listed() -> None:

@@ -14,13 +14,17 @@ def recipe(
         str | None, typer.Argument(metavar="RECIPE", help="One of the names, or a .yaml file")
     ] = None,
     settings: Settings = None,
+    start: Annotated[
+        str | None, typer.Option("--from", metavar="MODEL", help="What `finetune` goes on with")
+    ] = None,
 ) -> None:
     """List the recipes, or print one in full, as it may stand in a .yaml file."""
     import yaml
     from rich.table import Table
 
-    from diffir.presets import RECIPES, choose
+    from diffir.presets import RECIPES
     from diffir.presets.choose import values_of
+    from diffir.training.order import preset_of
 
     if name is None:
         table = Table(box=None)
@@ -29,8 +33,9 @@ def recipe(
         table.add_column("what it trains")
         for preset in RECIPES.values():
             table.add_row(preset.name, preset.task.name, preset.summary)
+        table.add_row("finetune", "any", "a network that is trained already, further (--from)")
         out.print(table)
         return
-    preset = choose(RECIPES, name, settings or [])
+    preset = preset_of(name, settings or [], start)
     values = {"preset": preset.name, **values_of(preset)}
     say(yaml.safe_dump(values, sort_keys=False, allow_unicode=True).rstrip())

@@ -167,7 +167,5 @@ def missing(library: str) -> DataError:
 
 ENLARGEMENTS = {"nearest": nearest, "bicubic": bicubic, "lanczos": lanczos}
 """(lq, scale) → restored."""
-DEBLURRINGS = {"wiener": wiener, "richardson_lucy": richardson_lucy}
-"""(lq, kernel) → restored."""
 FILLINGS = {"telea": telea, "navier_stokes": navier_stokes, "biharmonic": biharmonic}
 """(lq, mask) → restored."""

@@ -31,9 +31,6 @@ class Beginning:
     """What the first phase begins with: of stage 1 if the recipe has that, else of stage 2."""
 
 
-NOTHING = Beginning()
-
-
 def recipe_of(preset: Preset) -> Recipe:
     """The recipe of a preset. Raises RecipeError where it has none."""
     if preset.recipe is None:

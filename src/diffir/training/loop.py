@@ -250,9 +250,7 @@ class PhaseRun:
                 load_full_state(part, state[name])
             step, self.best = int(state["step"]), float(state["best"])
             own = self.states.of_rank(step, rank, device) if rank else state
-            if own is None:  # begun by fewer processes; only a pair pool begins anew
-                logger.error("%s: process %d has no state of its own", self.name, rank)
-            else:
+            if own is not None:  # else begun by fewer processes: its pair pool begins anew
                 self.stream.load_state_dict(own["stream"])
         if rank == 0:  # a kill may have come between saving and this
             self.states.rotate(keep=1 if step == self.phase.steps else 2)
@@ -264,7 +262,7 @@ class PhaseRun:
 
 
 def placed(images: Tensor, part: slice, device: torch.device) -> Tensor:
-    """Some pictures where and how the network wants them: channels last is faster everywhere."""
+    """Some pictures where and how the network wants them: in channels last."""
     return images[part].to(device, memory_format=torch.channels_last)
 
 

@@ -84,12 +84,17 @@ def order_of(
     Raises:
         RecipeError, WeightsError: when there is no such recipe, or nothing to fine-tune.
     """
+    return Order(preset=preset_of(name, settings, start), start=start, **asked)
+
+
+def preset_of(name: str, settings: Iterable[str] = (), start: str | None = None) -> Preset:
+    """The network and recipe that a name stands for; arguments and errors as `order_of`."""
     recipes = dict(RECIPES)
     if start is not None:
         recipes[FINETUNE] = finetuning(load_checkpoint(start))
     elif name == FINETUNE:
         raise RecipeError("finetune wants a network; name it, --from sr-x4-lite, say")
-    return Order(preset=choose(recipes, name, settings), start=start, **asked)
+    return choose(recipes, name, settings)
 
 
 def order_of_run(folder: Path) -> Order:
