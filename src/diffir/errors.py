@@ -36,3 +36,7 @@ class DataError(DiffIRError):
 
 class DeviceError(DiffIRError):
     """A device that this machine does not have, or that ran out of memory."""
+
+
+class StoppedError(DiffIRError):
+    """Work that its caller asked to stop; the message says what is left of it."""

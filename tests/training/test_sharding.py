@@ -18,12 +18,12 @@ from torch import Tensor
 from typer.testing import CliRunner
 
 from diffir.cli.app import app
-from diffir.errors import DeviceError
+from diffir.errors import DeviceError, StoppedError
 from diffir.presets import RECIPES, choose
 from diffir.training.build import train
 from diffir.training.fabric import opened_fabric
 from diffir.training.order import Order
-from diffir.training.run import Run, StoppedError
+from diffir.training.run import Run
 
 PHASES = ("stage1", "prior", "joint", "finetune")
 SMALL = ("batch_size=2", "lq_size=8", "steps=4", "warmup_steps=1")

@@ -115,9 +115,10 @@ def train(
         datefmt="%H:%M:%S",
     )
 
+    from diffir.errors import StoppedError
     from diffir.training.beginning import recipe_of
     from diffir.training.build import train as train_as
-    from diffir.training.run import Run, StoppedError
+    from diffir.training.run import Run
 
     if workers is None:  # on a CPU they would take from the training what they give
         workers = 0 if chosen.type == "cpu" else min(os.cpu_count() or 1, 8)

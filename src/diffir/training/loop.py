@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from diffir.data import Batch, Draws, Feed, Stream
+from diffir.errors import StoppedError
 from diffir.inference.memory import peak_of_process
 from diffir.recipe import PHASES, Recipe
 
@@ -20,7 +21,7 @@ from .ema import average_of, update_average
 from .guards import Guard
 from .learner import Learner
 from .log import RunLog
-from .run import Run, StoppedError, Validate
+from .run import Run, Validate
 from .schedules import learning_rate
 from .sharding import average_like, full_state, load_full_state, whole_network
 from .stages import Noise, Stage

@@ -16,10 +16,6 @@ KeepBest = Callable[[str, nn.Module, float], None]
 """What is done with the averaged network of a phase that scores better than all before."""
 
 
-class StoppedError(Exception):
-    """The run was asked to stop, and has saved where it is; the message says that."""
-
-
 def nothing(_phase: str, _network: nn.Module, _score: float) -> None:
     """Keep no best network."""
 

@@ -6,10 +6,9 @@ import torch
 from official import toy
 from torch import Tensor
 
-from diffir.errors import DeviceError
+from diffir.errors import DeviceError, StoppedError
 from diffir.inference.engine import (
     Plan,
-    StoppedError,
     convolutions,
     plan_for,
     restore,

@@ -3,6 +3,5 @@
 from .budget import bytes_of, default_budget
 from .plan import Plan, plan_for
 from .run import restore
-from .tools import StoppedError
 
-__all__ = ["Plan", "StoppedError", "bytes_of", "default_budget", "plan_for", "restore"]
+__all__ = ["Plan", "bytes_of", "default_budget", "plan_for", "restore"]

@@ -8,14 +8,10 @@ from threading import Event
 import torch
 from torch import Tensor
 
-from diffir.errors import DiffIRError
+from diffir.errors import StoppedError
 
 from .kernels import Kernels
 from .stripes import Grid, LineBuffer
-
-
-class StoppedError(DiffIRError):
-    """The caller stopped the run before the picture was done."""
 
 
 @dataclass(kw_only=True)
