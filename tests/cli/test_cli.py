@@ -96,6 +96,15 @@ def test_a_picture_is_restored_as_the_restorer_does_it(here):
     np.testing.assert_array_equal(read("new/out.png").to_array(), expected)
 
 
+def test_a_bound_of_memory_is_told_before_and_changes_no_bit(here):
+    restore("photo.png", "-o", "free.png")
+    words = ["photo.png", "-o", "bound.png", "--memory", "200MB", "-v"]
+    done = run("restore", *words, "--model", "deblur.safetensors")
+    assert (done.returncode, done.stdout) == (0, "photo.png → bound.png\n")
+    assert "1 picture of 32×24: 9" in done.stderr
+    assert Path("bound.png").read_bytes() == Path("free.png").read_bytes()
+
+
 def test_a_network_for_super_resolution_enlarges(here):
     assert restore("photo.png", "-o", "out.png", model="sr-x2").exit_code == 0
     assert Image.open("out.png").size == (64, 48)
@@ -173,6 +182,11 @@ MISTAKES = {
     "mask of another size": (
         "photo.png -o out.png --model inpaint.safetensors --mask small.png",
         "the mask is 4×4, the picture 32×24",
+    ),
+    "no size of memory": ("photo.png -o out.png --memory much", "memory 'much' found; wanted a"),
+    "too little memory": (
+        "photo.png -o out.png --memory 1MB",
+        "1 MB of memory are allowed, but 32×24 needs",
     ),
     "name too long": (f"{'a' * 300}.png -o out.png", "check the path"),
 }

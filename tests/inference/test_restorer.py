@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import replace
+from threading import Event
 
 import numpy as np
 import pytest
@@ -11,18 +12,22 @@ from PIL import Image
 from skimage import data
 
 from diffir.checkpoints import Checkpoint, format
-from diffir.errors import DeviceError, MaskError, PictureError, WeightsError
+from diffir.errors import DeviceError, MaskError, PictureError, StoppedError, WeightsError
 from diffir.images import Picture
 from diffir.inference import Restorer
+from diffir.inference import restorer as restorers
+from diffir.inference.engine import plan_for
+from diffir.inference.network import run_network
 from diffir.presets import PRESETS
 
 PHOTO = np.ascontiguousarray(data.astronaut()[90:130, 200:250])  # (40, 50, 3), a face
 NETWORKS = ["deblur", "sr-x4", "sr-x2", "sr-x1", "inpaint"]
 
 
-def restorer_of(preset: str, precision="float32", **changes) -> Restorer:
+def restorer_of(preset: str, precision="float32", memory=None, **changes) -> Restorer:
     config = toy(preset, num_blocks=(1, 1, 1, 1), **changes)
-    return Restorer(network(2, config), PRESETS[preset].task, device="cpu", precision=precision)
+    task = PRESETS[preset].task
+    return Restorer(network(2, config), task, device="cpu", precision=precision, memory=memory)
 
 
 @pytest.fixture(scope="module", params=NETWORKS)
@@ -237,14 +242,15 @@ def test_bfloat16_is_close_to_float32(any_restorer):
     np.testing.assert_allclose(faster, exact, atol=0.05)
 
 
-def test_where_bfloat16_fails_float32_takes_over_and_says_so(caplog):
+def test_where_bfloat16_fails_float32_takes_over_and_says_so(caplog, monkeypatch):
     careful = restorer_of("deblur", precision="bfloat16")
     expected = restorer_of("deblur")(PHOTO, seed=2).pixels
 
-    def fails_in_half(_module, _inputs, output):
-        return output * torch.nan if output.dtype == torch.bfloat16 else output
+    def fails_in_half(*args, dtype=torch.float32, **more):
+        restored = run_network(*args, dtype=dtype, **more)
+        return restored * torch.nan if dtype == torch.bfloat16 else restored
 
-    careful.model.dirformer.latent[0].ffn.project_out.register_forward_hook(fails_in_half)
+    monkeypatch.setattr(restorers, "run_network", fails_in_half)
     with caplog.at_level(logging.WARNING, "diffir"):
         result = careful(PHOTO, seed=2).pixels
     np.testing.assert_array_equal(result, expected)
@@ -263,16 +269,39 @@ def test_lack_of_memory_is_said_with_the_size(deblur, monkeypatch):
     def allocate(*_args):
         return torch.empty(2**50)
 
-    monkeypatch.setattr(deblur.model, "estimate_ipr", allocate)
+    monkeypatch.setattr(type(deblur.task), "network_input", allocate)
     with pytest.raises(DeviceError, match=r"cpu has not enough memory for 1 .* of 50×40"):
         deblur(PHOTO)
+
+
+def test_the_budget_of_memory_is_kept_and_changes_no_bit():
+    large = np.tile(PHOTO, (6, 6, 1))
+    roomy, tight = (restorer_of("deblur", memory=memory) for memory in (None, 115_000_000))
+    plans = [plan_for(each.model.config, 1, 240, 304, each.memory) for each in (roomy, tight)]
+    assert plans[1].scratch_bytes < plans[0].scratch_bytes
+    np.testing.assert_array_equal(tight(large).pixels, roomy(large).pixels)
+
+
+def test_a_budget_that_is_too_small_says_which_would_do():
+    with pytest.raises(DeviceError, match=r"1 MB of memory are allowed, but 56×40 needs \d+ MB"):
+        restorer_of("deblur", memory=1_000_000)(PHOTO)
+
+
+def test_progress_rises_to_one_and_a_caller_can_stop(any_restorer):
+    mask = hole_in(PHOTO) if any_restorer.task.wants_mask else None
+    told, stop = [], Event()
+    any_restorer(PHOTO, mask=mask, progress=told.append)
+    assert told == sorted(told)
+    assert told[-1] == pytest.approx(1)
+    with pytest.raises(StoppedError):
+        any_restorer(PHOTO, mask=mask, progress=lambda _share: stop.set(), stop=stop)
 
 
 def test_other_errors_are_not_taken_for_lack_of_memory(deblur, monkeypatch):
     def fail(*_args):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(deblur.model, "estimate_ipr", fail)
+    monkeypatch.setattr(deblur.model.denoiser, "forward", fail)
     with pytest.raises(RuntimeError, match="a bug"):
         deblur(PHOTO)
 

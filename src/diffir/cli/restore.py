@@ -1,12 +1,23 @@
 """diffir restore: pictures in, better pictures out."""
 
+import logging
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from .app import USER_MISTAKE, Device, app, complain, err, explained, fail, out, say
 
@@ -38,6 +49,10 @@ def restore(
         Literal["float32", "bfloat16"],
         typer.Option(help="bfloat16 is faster on some machines, and less exact"),
     ] = "float32",
+    memory: Annotated[
+        str | None,
+        typer.Option(help="What a picture may take: 500MB, 2GB; else what is free. Same result"),
+    ] = None,
     suffix: Annotated[
         str | None, typer.Option("--format", help="Of files in a folder, say png; else as read")
     ] = None,
@@ -45,35 +60,81 @@ def restore(
         int | None, typer.Option(min=1, help="Largest picture to read; raise it if you trust yours")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there")] = False,
+    verbose: Annotated[
+        bool, typer.Option("-v", "--verbose", help="Say of each picture what it will take")
+    ] = False,
 ) -> None:
     """Restore pictures, or every picture in folders (their structure is kept)."""
     from diffir.images import MAX_PIXELS
     from diffir.inference import Restorer
     from diffir.inference.batch import plan, restore_files
+    from diffir.inference.engine import bytes_of
     from diffir.tasks import unwanted_mask
 
     jobs = plan(sources, output, mask, suffix and "." + suffix.lstrip(".").lower())
     if jobs[0].target == output and output.exists() and not overwrite:
         raise fail(f"{output} exists; choose another name or add --overwrite")
-    restorer = Restorer.from_pretrained(model, device=device, precision=precision)
+    budget = None if memory is None else bytes_of(memory)
+    restorer = Restorer.from_pretrained(model, device=device, precision=precision, memory=budget)
     if mask and not restorer.task.wants_mask:
         raise unwanted_mask(restorer.task.name)
+    if verbose:
+        tell_plans()
     began = time.monotonic()
-    outcomes = restore_files(
-        restorer, jobs, seed=seed, overwrite=overwrite, max_pixels=max_pixels or MAX_PIXELS
-    )
-    summarise(list(reported(outcomes, len(jobs))), time.monotonic() - began)
+    with files_bar(len(jobs)) as bar:
+        outcomes = restore_files(
+            restorer,
+            jobs,
+            seed=seed,
+            overwrite=overwrite,
+            max_pixels=max_pixels or MAX_PIXELS,
+            progress=bar.within,
+        )
+        done = list(bar.counted(outcomes))
+    summarise(done, time.monotonic() - began)
 
 
-def reported(outcomes: "Iterable[Outcome]", total: int) -> "Iterator[Outcome]":
-    """The outcomes, each told in a line, above a bar with the time left if somebody is watching."""
-    columns = TextColumn("restoring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
-        bar = progress.add_task("", total=total)
+def tell_plans() -> None:
+    """Let what the engine plans for each picture be printed above the bar."""
+    from rich.logging import RichHandler
+
+    handler = RichHandler(console=err, show_time=False, show_level=False, show_path=False)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler])
+
+
+@dataclass
+class FilesBar:
+    """How many files are done, and how much of the one under way."""
+
+    bar: Progress
+    task: TaskID
+    done: int = 0
+
+    def within(self, share: float) -> None:
+        """Show the share done of the file under way."""
+        self.bar.update(self.task, completed=self.done + share)
+
+    def counted(self, outcomes: "Iterable[Outcome]") -> "Iterator[Outcome]":
+        """The outcomes, each told in a line above the bar."""
         for outcome in outcomes:
             report(outcome)
-            progress.advance(bar)
+            self.done += 1
+            self.within(0)
             yield outcome
+
+
+@contextmanager
+def files_bar(total: int) -> Iterator[FilesBar]:
+    """A bar with the time left, if somebody is watching."""
+    columns = (
+        TextColumn("restoring"),
+        BarColumn(),
+        TaskProgressColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        yield FilesBar(bar, bar.add_task("", total=total))
 
 
 def report(outcome: "Outcome") -> None:

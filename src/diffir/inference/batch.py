@@ -3,12 +3,13 @@
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from diffir.errors import DiffIRError, MaskError, PictureError
 from diffir.images import MAX_PIXELS, SUFFIXES, read
 
-from .restorer import Restorer
+from .restorer import Progress, Restorer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,14 +171,26 @@ def restore_files(
     seed: int = 0,
     overwrite: bool = False,
     max_pixels: int = MAX_PIXELS,
+    progress: Progress | None = None,
 ) -> Iterator[Outcome]:
-    """Restore file after file, yielding what became of each; every file gets the same seed."""
+    """Restore file after file, yielding what became of each; every file gets the same seed.
+
+    `progress` is told the share done of the file under way.
+    """
+    restore = partial(
+        restore_file,
+        restorer,
+        seed=seed,
+        overwrite=overwrite,
+        max_pixels=max_pixels,
+        progress=progress,
+    )
     for job in jobs:
         if job.target.is_file() and not overwrite:
             yield Outcome(job=job, skipped=True)
             continue
         try:
-            restore_file(restorer, job, seed=seed, overwrite=overwrite, max_pixels=max_pixels)
+            restore(job)
         except DiffIRError as error:
             yield Outcome(job=job, error=str(error))
         except MemoryError:
@@ -187,7 +200,13 @@ def restore_files(
 
 
 def restore_file(
-    restorer: Restorer, job: Job, *, seed: int, overwrite: bool, max_pixels: int
+    restorer: Restorer,
+    job: Job,
+    *,
+    seed: int,
+    overwrite: bool,
+    max_pixels: int,
+    progress: Progress | None,
 ) -> None:
     """Restore one file; every DiffIRError names the file that is to blame."""
     if not is_picture_name(job.target):
@@ -199,7 +218,7 @@ def restore_file(
             raise MaskError(f"{job.source} has no mask: no {job.mask}; draw it, white = hole")
         mask = read(job.mask, max_pixels=max_pixels)
     try:
-        restored = restorer(picture, mask=mask, seed=seed)
+        restored = restorer(picture, mask=mask, seed=seed, progress=progress)
     except DiffIRError as error:
         raise type(error)(f"{job.source}: {error}") from error
     restored.save(job.target, overwrite=overwrite)

@@ -1,9 +1,11 @@
 """Restorer: a picture in, a better picture out, whatever its size, depth, alpha and colour."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -21,6 +23,7 @@ from diffir.tasks import TASKS, Task, unwanted_mask
 
 from .devices import is_out_of_memory, pick_device, place
 from .masks import find_holes
+from .network import run_network
 from .padding import pad_to_multiple
 from .planes import join, split
 
@@ -30,6 +33,8 @@ ImageLike: TypeAlias = str | Path | Picture | Image.Image | NDArray[np.generic] 
 """A file, a Picture, a PIL image, an array (H, W[, C]) of uint8, uint16, bool or floating point in
 [0, 1], or a tensor (H, W), (1 or 3, H, W) or (1, 1 or 3, H, W) in [0, 1]."""
 Precision: TypeAlias = Literal["float32", "bfloat16"]
+Progress: TypeAlias = Callable[[float], None]
+"""Told the share done, from 0 to 1, many times a picture."""
 
 
 class Restorer:
@@ -42,6 +47,7 @@ class Restorer:
         *,
         device: str = "auto",
         precision: Precision = "float32",
+        memory: int | None = None,
     ) -> None:
         """Move the network to the device.
 
@@ -50,6 +56,8 @@ class Restorer:
             task: what its pictures and masks mean.
             device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps` …
             precision: bfloat16 is faster where the hardware has it, and slightly inexact.
+            memory: bytes that a call may take; None: what is free, with a margin. It changes no
+                bit of the result, only how much is done at once.
 
         Raises:
             DeviceError: when the device is not there.
@@ -57,13 +65,21 @@ class Restorer:
         self.device = pick_device(device)
         self.task = task
         self.precision: Precision = precision
+        self.memory = memory
         self.model = place(model, self.device).eval()
 
     @classmethod
     def from_pretrained(
-        cls, name: str | Path, *, device: str = "auto", precision: Precision = "float32"
+        cls,
+        name: str | Path,
+        *,
+        device: str = "auto",
+        precision: Precision = "float32",
+        memory: int | None = None,
     ) -> "Restorer":
         """The restorer of a preset's name or of a weights file, ours or the authors'.
+
+        The other arguments are those of `Restorer`.
 
         Raises:
             WeightsError: when the file is missing, broken or of stage 1, which needs GT.
@@ -76,7 +92,7 @@ class Restorer:
                 f"give the stage-2 weights to restore with"
             )
         task = TASKS[checkpoint.task]
-        return cls(checkpoint.model, task, device=device, precision=precision)
+        return cls(checkpoint.model, task, device=device, precision=precision, memory=memory)
 
     @property
     def scale(self) -> int:
@@ -84,7 +100,13 @@ class Restorer:
         return self.model.config.scale
 
     def __call__(
-        self, image: ImageLike, *, mask: ImageLike | None = None, seed: int = 0
+        self,
+        image: ImageLike,
+        *,
+        mask: ImageLike | None = None,
+        seed: int = 0,
+        progress: Progress | None = None,
+        stop: Event | None = None,
     ) -> Picture:
         """Restore one picture.
 
@@ -93,16 +115,21 @@ class Restorer:
             mask: for inpainting, of the picture's size; white (or transparent) = hole. Without one,
                 the picture's own transparency is taken.
             seed: of the noise that the diffusion starts from; the same seed gives the same bits.
+            progress: see `Progress`; on a GPU that holds the picture whole it is not told.
+            stop: set it, from another thread or in `progress`, to end the call early.
 
         Raises:
             PictureError, MaskError: when the picture or mask can't be used.
             DeviceError: when memory does not suffice.
+            StoppedError: when `stop` was set.
         """
         picture = as_picture(image)
         holes = self.holes(picture, mask)
         rgb = torch.from_numpy(np.ascontiguousarray(split(picture))).permute(2, 0, 1)[None]
         holes_tensor = None if holes is None else torch.from_numpy(holes)[None, None]
-        restored = self.restore_batch(rgb, masks=holes_tensor, seeds=[seed])
+        restored = self.restore_batch(
+            rgb, masks=holes_tensor, seeds=[seed], progress=progress, stop=stop
+        )
         joined = join(restored[0].permute(1, 2, 0).numpy(), picture)
         if holes is None or picture.alpha is None:
             return joined
@@ -118,7 +145,13 @@ class Restorer:
 
     @torch.inference_mode()
     def restore_batch(
-        self, images: Tensor, *, masks: Tensor | None = None, seeds: Sequence[int]
+        self,
+        images: Tensor,
+        *,
+        masks: Tensor | None = None,
+        seeds: Sequence[int],
+        progress: Progress | None = None,
+        stop: Event | None = None,
     ) -> Tensor:
         """Restore pictures of equal size.
 
@@ -126,6 +159,8 @@ class Restorer:
             images: (B, 3, H, W) in [0, 1].
             masks: (B, 1, H, W), nonzero = hole, for inpainting alone.
             seeds: one for each picture, which gets the same noise in any batch.
+            progress: as in a call.
+            stop: as in a call.
 
         Returns:
             (B, 3, H·scale, W·scale) float32 in [0, 1], on the CPU.
@@ -133,6 +168,7 @@ class Restorer:
         Raises:
             PictureError, MaskError: for other shapes or ranges.
             DeviceError: when memory does not suffice.
+            StoppedError: when `stop` was set.
         """
         require_batch(images, masks, seeds)
         height, width = images.shape[-2:]
@@ -142,7 +178,7 @@ class Restorer:
             lq = self.task.network_input(images, holes)
             lq = pad_to_multiple(lq, self.model.config.multiple_of)
             noise = torch.stack([self.noise(seed) for seed in seeds], dim=1).to(self.device)
-            restored = self.run(lq.contiguous(memory_format=torch.channels_last), noise)
+            restored = self.run(lq, noise, progress, stop)
             restored = restored[..., : height * self.scale, : width * self.scale]
             return self.task.finish(restored, images, holes).cpu()
         except (MemoryError, RuntimeError) as error:
@@ -163,27 +199,25 @@ class Restorer:
         generator = torch.Generator().manual_seed(seed)
         return torch.randn(draws, config.ipr_dim, generator=generator)
 
-    def run(self, lq: Tensor, noise: Tensor) -> Tensor:
+    def run(
+        self, lq: Tensor, noise: Tensor, progress: Progress | None, stop: Event | None
+    ) -> Tensor:
         """The network in the asked precision, again in float32 where the faster one overflowed.
 
         Takes lq (B, C, H, W) and noise (1 or 1 + T, B, 4C'), gives (B, 3, H·scale, W·scale).
         """
+        attempt = partial(
+            run_network, self.model, lq, noise, budget=self.memory, progress=progress, stop=stop
+        )
         if self.precision == "bfloat16":
-            with torch.autocast(self.device.type, torch.bfloat16):
-                restored = self.predict(lq, noise).float()
+            restored = attempt(dtype=torch.bfloat16)
             if restored.isfinite().all():
                 return restored
             logger.warning("bfloat16 gave NaN or infinity; the picture is restored in float32")
-        restored = self.predict(lq, noise)
+        restored = attempt()
         if not restored.isfinite().all():
             raise PictureError("the network gave NaN or infinity; its weights are likely broken")
         return restored
-
-    def predict(self, lq: Tensor, noise: Tensor) -> Tensor:
-        """Diffusion to the IPR, then the transformer; arguments as `run`."""
-        start, step_noise = noise[0], noise[1:]
-        ipr = self.model.estimate_ipr(lq, start, step_noise if len(step_noise) else None)
-        return self.model.dirformer(lq, ipr)
 
 
 def require_batch(images: Tensor, masks: Tensor | None, seeds: Sequence[int]) -> None:
