@@ -221,7 +221,7 @@ def test_an_interruption_ends_with_130_and_a_sentence(here, monkeypatch):
     def interrupted(*_args, **_options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("diffir.inference.batch.restore_file", interrupted)
+    monkeypatch.setattr("diffir.inference.batch.restore_loaded", interrupted)
     result = restore("photo.png", "-o", "out.png")
     assert result.exit_code == 130
     assert "interrupted" in result.output

@@ -1,7 +1,9 @@
 """Which file becomes which is decided before anything is written; then no file stops the rest."""
 
 import os
+import time
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from PIL import Image
 
 from diffir.errors import MaskError, PictureError
 from diffir.images import read
-from diffir.inference import Restorer
+from diffir.inference import Restorer, batch
 from diffir.inference.batch import Job, plan, restore_files
 from diffir.tasks import TASKS
 
@@ -269,3 +271,49 @@ def test_every_picture_gets_the_noise_of_the_seed(deblur):
     expected = deblur(PIXELS, seed=3).to_array()
     for name in ("out/a.png", "out/b.png"):
         np.testing.assert_array_equal(read(name).to_array(), expected)
+
+
+def test_the_next_file_is_read_while_one_is_restored(deblur, monkeypatch):
+    pictures("a.png", "b.png")
+    begun = Event()
+
+    def noticed(path, max_pixels):
+        if path.name == "b.png":
+            begun.set()
+        return read(path, max_pixels=max_pixels)
+
+    monkeypatch.setattr(batch, "read", noticed)
+    seen = []  # waits at the first file's first stripe
+    outcomes = restore_files(
+        deblur,
+        plan([Path("a.png"), Path("b.png")], Path("out")),
+        progress=lambda done: seen.append(done < 1 and begun.wait(30)),
+    )
+    assert [outcome.error for outcome in outcomes] == [None, None]
+    assert seen[0]
+
+
+def test_a_file_is_written_while_the_next_is_restored(deblur):
+    pictures("a.png", "b.png")
+    there = []
+
+    def wait_for_the_first(done):
+        ends = time.monotonic() + 30
+        while done > 1 and not Path("out/a.png").exists() and time.monotonic() < ends:
+            time.sleep(0.01)
+        there.append(Path("out/a.png").exists())
+
+    jobs = plan([Path("a.png"), Path("b.png")], Path("out"))
+    outcomes = restore_files(deblur, jobs, progress=wait_for_the_first)
+    assert next(outcomes).job.source == Path("a.png")
+    assert there[-1]
+
+
+def test_progress_counts_files_and_the_share_of_the_one_under_way(deblur):
+    pictures("in/a.png", "in/b.png")
+    Path("in/broken.png").write_text("no picture")
+    told = []
+    list(restore_files(deblur, plan([Path("in")], Path("out")), progress=told.append))
+    assert told == sorted(told)
+    assert told[-1] == 2  # the broken one is the third, and tells nothing
+    assert any(0 < done < 1 for done in told)

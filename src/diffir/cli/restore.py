@@ -2,9 +2,8 @@
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,7 +12,6 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
-    TaskID,
     TaskProgressColumn,
     TextColumn,
     TimeRemainingColumn,
@@ -81,17 +79,19 @@ def restore(
     if verbose:
         tell_plans()
     began = time.monotonic()
-    with files_bar(len(jobs)) as bar:
-        outcomes = restore_files(
+    outcomes = []
+    with files_bar(len(jobs)) as progress:
+        for outcome in restore_files(
             restorer,
             jobs,
             seed=seed,
             overwrite=overwrite,
             max_pixels=max_pixels or MAX_PIXELS,
-            progress=bar.within,
-        )
-        done = list(bar.counted(outcomes))
-    summarise(done, time.monotonic() - began)
+            progress=progress,
+        ):
+            report(outcome)
+            outcomes.append(outcome)
+    summarise(outcomes, time.monotonic() - began)
 
 
 def tell_plans() -> None:
@@ -102,30 +102,9 @@ def tell_plans() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler])
 
 
-@dataclass
-class FilesBar:
-    """How many files are done, and how much of the one under way."""
-
-    bar: Progress
-    task: TaskID
-    done: int = 0
-
-    def within(self, share: float) -> None:
-        """Show the share done of the file under way."""
-        self.bar.update(self.task, completed=self.done + share)
-
-    def counted(self, outcomes: "Iterable[Outcome]") -> "Iterator[Outcome]":
-        """The outcomes, each told in a line above the bar."""
-        for outcome in outcomes:
-            report(outcome)
-            self.done += 1
-            self.within(0)
-            yield outcome
-
-
 @contextmanager
-def files_bar(total: int) -> Iterator[FilesBar]:
-    """A bar with the time left, if somebody is watching."""
+def files_bar(total: int) -> "Iterator[Callable[[float], None]]":
+    """What tells how many files are done, in a bar with the time left if somebody is watching."""
     columns = (
         TextColumn("restoring"),
         BarColumn(),
@@ -134,7 +113,8 @@ def files_bar(total: int) -> Iterator[FilesBar]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
-        yield FilesBar(bar, bar.add_task("", total=total))
+        task = bar.add_task("", total=total)
+        yield lambda done: bar.update(task, completed=done)
 
 
 def report(outcome: "Outcome") -> None:

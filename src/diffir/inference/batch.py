@@ -1,15 +1,20 @@
 """Many files: which becomes which, and one bad file never stops the rest."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from diffir.errors import DiffIRError, MaskError, PictureError
-from diffir.images import MAX_PIXELS, SUFFIXES, read
+from diffir.images import MAX_PIXELS, SUFFIXES, Picture, read
 
 from .restorer import Progress, Restorer
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,6 +169,23 @@ def refuse_collisions(jobs: Sequence[Job]) -> None:
         seen[target] = job.source
 
 
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """A job, and what was read for it."""
+
+    job: Job
+    picture: Picture
+    mask: Picture | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restored:
+    """A job, and what is to be written."""
+
+    job: Job
+    picture: Picture
+
+
 def restore_files(
     restorer: Restorer,
     jobs: Iterable[Job],
@@ -175,50 +197,84 @@ def restore_files(
 ) -> Iterator[Outcome]:
     """Restore file after file, yielding what became of each; every file gets the same seed.
 
-    `progress` is told the share done of the file under way.
+    While one is restored, the next is read and the one before is written, so that three pictures
+    are in memory. `progress` is told how many files are done, the share of the one under way too.
     """
-    restore = partial(
-        restore_file,
-        restorer,
-        seed=seed,
-        overwrite=overwrite,
-        max_pixels=max_pixels,
-        progress=progress,
+    load = partial(load_job, overwrite=overwrite, max_pixels=max_pixels)
+    save = partial(save_restored, overwrite=overwrite)
+    restored = (
+        restore_loaded(restorer, item, seed, beyond(progress, done))
+        for done, item in enumerate(ahead(load, jobs))
     )
-    for job in jobs:
-        if job.target.is_file() and not overwrite:
-            yield Outcome(job=job, skipped=True)
-            continue
-        try:
-            restore(job)
-        except DiffIRError as error:
-            yield Outcome(job=job, error=str(error))
-        except MemoryError:
-            yield Outcome(job=job, error=f"{job.source}: not enough memory for it; make it smaller")
-        else:
-            yield Outcome(job=job)
+    yield from ahead(save, restored)
 
 
-def restore_file(
-    restorer: Restorer,
-    job: Job,
-    *,
-    seed: int,
-    overwrite: bool,
-    max_pixels: int,
-    progress: Progress | None,
-) -> None:
-    """Restore one file; every DiffIRError names the file that is to blame."""
-    if not is_picture_name(job.target):
-        raise PictureError(f"{job.source} has no suffix of a picture; choose one with --format")
-    picture = read(job.source, max_pixels=max_pixels)
-    mask = None
-    if job.mask is not None:
-        if not job.mask.exists():
-            raise MaskError(f"{job.source} has no mask: no {job.mask}; draw it, white = hole")
-        mask = read(job.mask, max_pixels=max_pixels)
+def ahead(step: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """The results of a step, which a thread computes one item ahead."""
+    with ThreadPoolExecutor(1) as thread:
+        under_way: Future[Result] | None = None
+        for item in items:
+            following = thread.submit(step, item)
+            if under_way is not None:
+                yield under_way.result()
+            under_way = following
+        if under_way is not None:
+            yield under_way.result()
+
+
+def beyond(progress: Progress | None, done: int) -> Progress | None:
+    """What tells the share of a file on top of the files that are done."""
+    if progress is None:
+        return None
+    return lambda share: progress(done + share)
+
+
+def load_job(job: Job, *, overwrite: bool, max_pixels: int) -> Loaded | Outcome:
+    """Read picture and mask, unless there is nothing to do."""
+    if job.target.is_file() and not overwrite:
+        return Outcome(job=job, skipped=True)
     try:
-        restored = restorer(picture, mask=mask, seed=seed, progress=progress)
+        if not is_picture_name(job.target):
+            raise PictureError(f"{job.source} has no suffix of a picture; choose one with --format")
+        picture = read(job.source, max_pixels=max_pixels)
+        if job.mask is not None and not job.mask.exists():
+            raise MaskError(f"{job.source} has no mask: no {job.mask}; draw it, white = hole")
+        mask = None if job.mask is None else read(job.mask, max_pixels=max_pixels)
+    except (DiffIRError, MemoryError) as error:
+        return failed(job, error)
+    return Loaded(job=job, picture=picture, mask=mask)
+
+
+def restore_loaded(
+    restorer: Restorer, loaded: Loaded | Outcome, seed: int, progress: Progress | None
+) -> Restored | Outcome:
+    """Restore what was read; what has come to its end already is handed on."""
+    if isinstance(loaded, Outcome):
+        return loaded
+    job = loaded.job
+    try:
+        picture = restorer(loaded.picture, mask=loaded.mask, seed=seed, progress=progress)
     except DiffIRError as error:
-        raise type(error)(f"{job.source}: {error}") from error
-    restored.save(job.target, overwrite=overwrite)
+        return Outcome(job=job, error=f"{job.source}: {error}")
+    except MemoryError as error:
+        return failed(job, error)
+    return Restored(job=job, picture=picture)
+
+
+def save_restored(restored: Restored | Outcome, *, overwrite: bool) -> Outcome:
+    """Write what was restored; what has come to its end already is handed on."""
+    if isinstance(restored, Outcome):
+        return restored
+    job = restored.job
+    try:
+        restored.picture.save(job.target, overwrite=overwrite)
+    except (DiffIRError, MemoryError) as error:
+        return failed(job, error)
+    return Outcome(job=job)
+
+
+def failed(job: Job, error: DiffIRError | MemoryError) -> Outcome:
+    """The outcome of a job that failed; every DiffIRError here names the file to blame."""
+    if isinstance(error, MemoryError):
+        return Outcome(job=job, error=f"{job.source}: not enough memory for it; make it smaller")
+    return Outcome(job=job, error=str(error))
