@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from diffir.checkpoints import Checkpoint, format
 from diffir.cli.app import app
+from diffir.evaluation import evaluate as judging
 
 PHOTO = np.ascontiguousarray(data.astronaut()[90:122, 200:240])  # (32, 40, 3)
 
@@ -114,6 +115,8 @@ MISTAKES = {
     "empty": ("empty --gt gt", "empty holds no picture"),
     "empty GT": ("b --gt empty", "empty holds no picture"),
     "no folder": ("nope --gt gt", "nope is no folder"),
+    "names": ("other --gt gt", "other holds 3 pictures and GT 3, and none is called 0, 1, 2"),
+    "surplus": ("b --gt few", "b holds 3 pictures and GT 2, and GT has none called 2"),
     "counts": ("few --gt gt", "few holds 2 pictures and GT 3, and none is called 2"),
     "twice": ("b b --gt gt", "b is given twice"),
     "no GT": ("b", "no metric is left: psnr is left out, for the pictures have no GT"),
@@ -130,6 +133,7 @@ def test_what_can_not_be_compared_is_a_sentence(words: str, sentence: str) -> No
     Path("r.md").write_text("mine")
     save("a/0_out.png", PHOTO[:, :20])
     for index in range(3):
+        save(f"other/z{index}.png", PHOTO)
         save(f"gray/{index}.png", PHOTO[..., 0])
         Path("deep").mkdir(exist_ok=True)
         tifffile.imwrite(f"deep/{index}.tif", PHOTO.astype(np.uint16) * 257, photometric="rgb")
@@ -160,9 +164,58 @@ def test_nan_is_a_sentence_about_its_picture() -> None:
 
 
 @pytest.mark.usefixtures("here")
+def test_where_no_picture_can_be_judged_there_is_a_sentence_and_no_report() -> None:
+    broken = np.full((32, 40, 3), np.nan, np.float32)
+    for folder, pixels in (("deep", PHOTO / np.float32(255)), ("nan", broken)):
+        Path(folder).mkdir()
+        for index in range(3):
+            tifffile.imwrite(f"{folder}/{index}.tif", pixels, photometric="rgb")
+    result = call("compare", "nan", "--gt", "deep", "-o", "r.csv")
+    assert result.exit_code == 2
+    assert result.output.startswith("error: no picture could be judged; 0: nan/0.tif: pixels from")
+    assert result.output.endswith("; 2 more failed, too\n")
+    assert result.output.count("\n") == 1
+    assert not Path("r.csv").exists()
+
+
+@pytest.mark.usefixtures("here")
+def test_a_report_of_no_known_suffix_is_refused_before_anything_is_done() -> None:
+    result = evaluate("--data", "nope", "-o", "r.xyz")
+    assert result.exit_code == 2
+    assert "r.xyz has no suffix of a report; name one of .html" in result.output
+    assert not Path("r.xyz").exists()
+
+
+@pytest.mark.usefixtures("here")
+def test_several_processes_tell_of_broken_pictures_as_one_does() -> None:
+    Path("gt/1.png").write_bytes(Path("gt/1.png").read_bytes()[:300])
+    Path("gt/2.png").write_text("no")
+    one, two = (evaluate("--data", "gt", "--metrics", "psnr", "--jobs", n) for n in "12")
+    assert one.exit_code == two.exit_code == 2
+    for result in (one, two):
+        assert "failed: 1: gt/1.png: " in result.output
+        assert "failed: 2: gt/2.png: not a picture" in result.output
+    assert one.output.splitlines()[3:] == two.output.splitlines()[3:]  # above, seconds differ
+
+
+@pytest.mark.usefixtures("here")
+def test_processes_are_as_many_as_gpus_if_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(
+        judging, "evaluate", lambda plan, *, jobs, threads: asked.append(jobs) or []
+    )
+    monkeypatch.setattr(judging, "jobs_for", lambda device: {"auto": 3, "cpu": 1}[device])
+    for words in (["--device", "auto"], ["--device", "cpu"], ["--device", "auto", "--jobs", "2"]):
+        call("evaluate", "model.safetensors", "--data", "gt", *words)
+    assert asked == [3, 1, 2]
+
+
+@pytest.mark.usefixtures("here")
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
+        ("--data empty", "empty holds no picture"),
+        ("--data gt --metrics mse", "metric 'mse' found; wanted are some of psnr"),
         ("--data gt --beside paper", "--beside paper came without --benchmark"),
         ("--data gt --benchmark set6", "benchmark 'set6' found"),
         ("--data nope", "nope does not exist"),
@@ -173,6 +226,7 @@ def test_nan_is_a_sentence_about_its_picture() -> None:
     ],
 )
 def test_mistakes_are_a_sentence(words: str, sentence: str) -> None:
+    Path("empty").mkdir()
     result = evaluate(*words.split())
     assert result.exit_code == 2
     assert sentence in result.output

@@ -12,6 +12,7 @@ from diffir.data.motion import (
     NOISELESS,
     PHONE,
     STRAIGHT,
+    UNIFORM,
     MotionBlur,
     add_noise,
     average_frames,
@@ -286,6 +287,33 @@ def test_pairs_have_lq_in_8_bits_and_no_border_that_light_could_not_cross() -> N
     assert torch.equal(batch.gt, gt[..., 5:-5, 5:-5])
     wanted = (motion_blur(gt, settings, (3,))[..., 5:-5, 5:-5] * 255).round() / 255
     assert torch.equal(batch.lq, wanted)
+
+
+def test_the_kernel_of_a_draw_is_the_one_that_the_picture_is_blurred_with() -> None:
+    settings, draws = replace(SHIFTING, length=(9, 9)), Draws((3,), (0, 7))
+    lamps = point(side=41).expand(2, -1, -1, -1)
+    light = srgb_to_linear(motion.motion_blur(lamps, settings, draws)[0])
+    for seen, kernel in zip(light, settings.kernels(draws), strict=True):
+        assert kernel is not None
+        radius = len(kernel) // 2
+        middle = slice(20 - radius, 21 + radius)
+        torch.testing.assert_close(seen[0, middle, middle], kernel, atol=1e-5, rtol=0)
+        assert float(seen[0].sum()) == pytest.approx(1, abs=1e-3)
+
+
+def test_a_picture_that_turns_has_no_kernel() -> None:
+    settings, draws = replace(SHIFTING, turn_probability=0.5), Draws((3,), tuple(range(20)))
+    facts = settings.batch(pictures(20, 44, 44), 1, draws).facts
+    kernels = settings.kernels(draws)
+    assert [kernel is None for kernel in kernels] == [fact["path_turn"] != 0 for fact in facts]
+    assert {kernel is None for kernel in kernels} == {True, False}
+
+
+@pytest.mark.parametrize("value", [0.1, 0.3, 0.6, 0.95])
+def test_uniform_blur_has_noise_of_two_to_three_levels_at_every_brightness(value: float) -> None:
+    lq = UNIFORM.batch(torch.full((1, 3, 120, 120), value), 1, Draws((0,), (0,))).lq
+    assert 1.9 < float((lq - value).std() * 255) < 3.1
+    assert 15 <= UNIFORM.length[0] <= UNIFORM.length[1] <= 25
 
 
 def test_length_and_angle_are_told_of_each_picture() -> None:

@@ -16,6 +16,7 @@ from diffir.evaluation import psnr
 from diffir.evaluation.baselines import (
     ENLARGEMENTS,
     FILLINGS,
+    LAPLACIAN,
     bicubic,
     biharmonic,
     lanczos,
@@ -24,6 +25,7 @@ from diffir.evaluation.baselines import (
     richardson_lucy,
     richardson_lucy_on_torus,
     telea,
+    transfer,
     unsharp_mask,
     wiener,
     wiener_on_torus,
@@ -85,7 +87,11 @@ def test_unsharp_masking_is_scikit_images_inside() -> None:
 
 def test_wiener_is_scikit_images_on_a_torus() -> None:
     image, kernel = photo()[0, 0].double(), crooked().double()
-    wanted = restoration.wiener(image.numpy(), kernel.numpy(), 1e-2, clip=False)
+    # Theirs squares the regulariser, which is the length of the gradient: |∇|² = −Δ
+    gradient = transfer(torch.tensor(LAPLACIAN), image).real.clamp_min(0).sqrt().numpy()
+    wanted = restoration.wiener(
+        image.numpy(), kernel.numpy(), 1e-2, reg=gradient.astype(complex), clip=False
+    )
     found = wiener_on_torus(image[None, None], kernel, 1e-2)
     np.testing.assert_allclose(found[0, 0], wanted, atol=1e-9)
 

@@ -119,6 +119,24 @@ def test_a_picture_without_its_partner_says_so(tmp_path: Path) -> None:
     assert "HR/b.png has no LQ, which is looked for as LR_x{scale}/{name}" in cases[1].problem
 
 
+def test_lq_without_a_gt_says_so(tmp_path: Path) -> None:
+    names = ("HR/a.png", "LR_x4/a.png", "LR_x4/b.png", "LR_x4/c.png")
+    _, cases = pictures_of(BENCHMARKS["set5"], touch(tmp_path, *names), 4)
+    assert [(case.name, bool(case.problem)) for case in cases] == [
+        ("a", False),
+        ("b", True),
+        ("c", True),
+    ]
+    assert cases[1].problem.endswith("LR_x4/b.png has no GT, looked for as HR/{name}")
+
+
+def test_a_layout_with_whole_pictures_goes_before_one_with_halves(tmp_path: Path) -> None:
+    touch(tmp_path, "HR/a.png", "HR/b.png", "LR_x4/ax4.png", "LR_x4/bx4.png")
+    layout, cases = pictures_of(BENCHMARKS["set5"], tmp_path, 4)
+    assert layout.lq == "LR_x{scale}/{name}x{scale}"
+    assert not any(case.problem for case in cases)
+
+
 def test_the_check_counts(tmp_path: Path) -> None:
     names = [f"{folder}/{index}.png" for folder in ("HR", "LR_x4") for index in range(5)]
     sentence = check(BENCHMARKS["set5"], touch(tmp_path, *names))

@@ -127,7 +127,8 @@ def test_made_pairs_and_scores_are_those_of_validation(
     validate = validator([str(photos)], DEGRADATIONS[degradation], 1)
     model = Restorer.from_pretrained(models[task], device="cpu").model
     scores, _ = validate(model, None)
-    assert found == pytest.approx(scores["psnr"], abs=1e-6)  # other order of sums
+    # 1e-4: sums in another order move a few values across a rounding to 8 bits
+    assert found == pytest.approx(scores["psnr"], abs=1e-4)
     other = report(replace(plan, seed=1)).means[models[task]][metric].value
     assert other != pytest.approx(found, abs=1e-3)
 
@@ -170,6 +171,18 @@ def test_a_broken_picture_is_a_row_that_says_so(
     assert any("LQ is 30×30 and GT 73×74; wanted is LQ of 36×37" in text for _, text in errors)
     assert found.rows[-1].picture == "0"  # broken ones stand first
     assert len(found.of(models["sr"])) == 1
+
+
+def test_a_gray_lq_of_a_gt_in_colours_is_a_row_that_says_so(
+    models: dict[str, str], tmp_path: Path, photos: Path
+) -> None:
+    folder = pairs(tmp_path, photos)
+    Image.open(folder / "lq" / "1.png").convert("L").save(folder / "lq" / "1.png")
+    (broken,) = report(planned(models["sr"], folder)).broken
+    assert (broken.picture, broken.error) == (
+        "1",
+        "LQ is gray and GT has colours; save both alike",
+    )
 
 
 def test_a_picture_too_small_for_a_metric_is_a_row_that_says_so(

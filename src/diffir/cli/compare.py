@@ -39,7 +39,7 @@ def compare(
     output: Outputs = None,
     seed: Seed = 0,
     threads: Threads = None,
-    jobs: Jobs = 1,
+    jobs: Jobs = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Score folders of pictures: a row a folder. Names may end in x4, _out and the like."""

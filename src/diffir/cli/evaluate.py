@@ -29,7 +29,14 @@ Outputs = Annotated[
 ]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Same seed, same numbers")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Of each process")]
-Jobs = Annotated[int, typer.Option(min=1, help="Processes; each loads the models")]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Processes, GPUs shared out among them; each loads the models. As many as there are "
+        "GPUs, or 1, if not given",
+    ),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace reports that are there")]
 
 
@@ -57,7 +64,8 @@ def evaluate(
     metrics: Metrics = None,
     border: Border = None,
     degradation: Annotated[
-        str | None, typer.Option(help="Of photos without LQ: bicubic, motion, holes-wide-256 …")
+        str | None,
+        typer.Option(help="Of photos without LQ: bicubic, motion-uniform, holes-wide-256 …"),
     ] = None,
     output: Outputs = None,
     beside: Annotated[
@@ -69,7 +77,7 @@ def evaluate(
     seed: Seed = 0,
     device: Device = "auto",
     threads: Threads = None,
-    jobs: Jobs = 1,
+    jobs: Jobs = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Score models on pictures: a row a model, the mean and its 95 % confidence interval."""
@@ -126,7 +134,7 @@ def require_reports(outputs: Sequence[Path], overwrite: bool) -> None:
 
 def run(
     plan: "Plan",
-    jobs: int,
+    jobs: int | None,
     threads: int | None,
     *,
     data: str,
@@ -136,16 +144,27 @@ def run(
 ) -> "Report":
     """Do what is planned, with a bar if somebody is watching."""
     from diffir.evaluation.evaluate import evaluate as judge
+    from diffir.evaluation.evaluate import jobs_for
     from diffir.evaluation.summary import report_of
 
-    found = watched(judge(plan, jobs=jobs, threads=threads), "evaluating", len(plan.cases))
+    rows = judge(plan, jobs=jobs or jobs_for(plan.device), threads=threads)
+    found = watched(rows, "evaluating", len(plan.cases))
     return report_of(plan, found, data=data, benchmark=benchmark, published=published, notes=notes)
 
 
 def tell(report: "Report", outputs: Sequence[Path]) -> None:
-    """Print the table, write the reports; exit code 2 when a picture is broken."""
+    """Print the table, write the reports; exit code 2 when a picture is broken.
+
+    Where all are broken, a sentence is all that is left.
+    """
     from diffir.evaluation.report import facts, means_table, worst, write_report
 
+    if report.broken and len(report.broken) == len(report.rows):
+        first, more = report.broken[0], len({row.picture for row in report.broken}) - 1
+        raise fail(
+            f"no picture could be judged; {first.picture}: {first.error}"
+            + (f"; {more} more failed, too" if more else "")
+        )
     say(means_table(report))
     for sentence in (*facts(report), worst(report)):
         if sentence:

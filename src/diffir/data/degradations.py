@@ -12,7 +12,7 @@ from torch import Tensor
 from .batch import Batch, cut
 from .draws import Draws
 from .masks import MASKS, Holes
-from .motion import PHONE, SHAKE, MotionBlur
+from .motion import PHONE, SHAKE, UNIFORM, MotionBlur
 from .pixels import round_to_8_bit
 from .resize import imresize
 from .second_order import MILD, PUBLISHED, SecondOrder
@@ -55,6 +55,7 @@ DEGRADATIONS: dict[str, MakesPairs] = {
     "published": PUBLISHED,
     "mild": MILD,
     "motion": SHAKE,
+    "motion-uniform": UNIFORM,
     "phone": PHONE,
     **{f"holes-{name}": Holes(masks=masks) for name, masks in MASKS.items()},
 }

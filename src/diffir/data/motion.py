@@ -67,6 +67,14 @@ class MotionBlur(Values):
         margin = self.margin(scale)
         return Batch(lq=round_to_8_bit(cut(lq, margin)), gt=cut(gt, margin), facts=facts)
 
+    def kernels(self, draws: Draws) -> list[Tensor | None]:
+        """What `batch` blurs the light of each picture with, (k, k) float32; None where it turns.
+
+        Without a turn, kernel and noise are all that happens to light between black and white.
+        """
+        paths = (draw_path(self, draw) for draw in draws.own(STREAM))
+        return [None if turns else path_kernel(path) for path, turns in paths]
+
 
 SHAKE = MotionBlur()
 PHONE = MotionBlur(jpeg_probability=0.7)
@@ -74,6 +82,14 @@ NOISELESS = MotionBlur(highlight_gain=(1, 1), shot_noise=(0, 0), read_noise=(0, 
 """Blur alone, nothing clipped."""
 STRAIGHT = NOISELESS.model_copy(update={"turn_probability": 0, "tremor": (0, 0), "jerks": (0, 0)})
 """Blur along straight lines."""
+UNIFORM = MotionBlur(
+    length=(15, 25),
+    turn_probability=0,
+    highlight_gain=(1, 1),
+    shot_noise=(3e-4, 3e-4),
+    read_noise=(0, 0),
+)
+"""A kernel that is the same everywhere; the noise, σ of about 2/255 in the file, hides the rest."""
 
 
 def srgb_to_linear(image: Tensor) -> Tensor:
@@ -189,14 +205,20 @@ def add_noise(light: Tensor, shot: float, read: float, generator: torch.Generato
     return light + (shot * light + read**2).sqrt() * noise
 
 
-def record(image: Tensor, settings: MotionBlur, draw: np.random.Generator) -> Tensor:
-    """One blurred photo (1, 3, H, W) of a sharp one."""
+def draw_path(settings: MotionBlur, draw: np.random.Generator) -> tuple[CameraPath, bool]:
+    """The path of one photo, the first thing drawn for it, and whether the camera turns on it."""
     turns = draw.random() < settings.turn_probability
     length, turn = draw.uniform(*settings.length), draw.uniform(*settings.turn)
     path = camera_path(length, turn, settings, draw)
     reach = path[-1, :2] - path[0, :2]
     angle = math.degrees(math.atan2(reach[1], reach[0])) % 180
     note(draw, path_length=length, path_angle=angle, path_turn=turn if turns else 0.0)
+    return path, turns
+
+
+def record(image: Tensor, settings: MotionBlur, draw: np.random.Generator) -> Tensor:
+    """One blurred photo (1, 3, H, W) of a sharp one."""
+    path, turns = draw_path(settings, draw)
     light = brighten_highlights(srgb_to_linear(image), draw.uniform(*settings.highlight_gain))
     if turns:
         light = shake(light, thinned(path, *image.shape[-2:]))

@@ -4,6 +4,7 @@ Each takes LQ (B, 3, h, w) in [0, 1] and gives (B, 3, H, W) in [0, 1].
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from diffir.data import imresize
 from diffir.data.kernels import filter2d, gaussian_kernel
+from diffir.data.motion import linear_to_srgb, srgb_to_linear
 from diffir.data.pixels import to_pixels
 from diffir.errors import DataError
 
@@ -75,16 +77,16 @@ def on_torus(restore: Callable[[Tensor], Tensor], lq: Tensor, kernel: Tensor) ->
 def wiener(lq: Tensor, kernel: Tensor, balance: float = 1e-3) -> Tensor:
     """Deconvolution with a known kernel (k, k), in one step (Wiener; Hunt 1973).
 
-    `balance` weighs smoothness, by the Laplacian, against fidelity; it grows with the noise.
+    `balance` weighs small differences of neighbours against fidelity; it grows with the noise.
     """
     return on_torus(lambda image: wiener_on_torus(image, kernel, balance), lq, kernel)
 
 
 def wiener_on_torus(image: Tensor, kernel: Tensor, balance: float) -> Tensor:
-    """Multiply waves by K* / (|K|² + balance · |L|²)."""
+    """Multiply waves by K* / (|K|² + balance · |∇|²), for photos have the spectrum 1 / |∇|²."""
     waves = transfer(kernel, image)
-    rough = transfer(torch.tensor(LAPLACIAN), image)
-    return filtered(image, waves.conj() / (waves.abs() ** 2 + balance * rough.abs() ** 2))
+    rough = transfer(torch.tensor(LAPLACIAN), image).real  # of both differences, squared and added
+    return filtered(image, waves.conj() / (waves.abs() ** 2 + balance * rough))
 
 
 def richardson_lucy(lq: Tensor, kernel: Tensor, steps: int = 30) -> Tensor:
@@ -100,6 +102,11 @@ def richardson_lucy_on_torus(image: Tensor, kernel: Tensor, steps: int) -> Tenso
         ratio = image / filtered(restored, waves).clamp_min(TINY)
         restored = restored * filtered(ratio, waves.conj())
     return restored
+
+
+def in_light(deconvolve: Callable[[Tensor, Tensor], Tensor], lq: Tensor, kernel: Tensor) -> Tensor:
+    """Undo a blur where it happened, in amounts of light instead of values of files."""
+    return linear_to_srgb(deconvolve(srgb_to_linear(lq), kernel))
 
 
 def telea(lq: Tensor, mask: Tensor) -> Tensor:
@@ -167,5 +174,10 @@ def missing(library: str) -> DataError:
 
 ENLARGEMENTS = {"nearest": nearest, "bicubic": bicubic, "lanczos": lanczos}
 """(lq, scale) → restored."""
+DECONVOLUTIONS = {
+    "wiener": partial(in_light, partial(wiener, balance=3e-2)),
+    "richardson_lucy": partial(in_light, partial(richardson_lucy, steps=20)),
+}
+"""(lq, kernel) → restored, for kernels of `MotionBlur`; balance and steps suit its noise."""
 FILLINGS = {"telea": telea, "navier_stokes": navier_stokes, "biharmonic": biharmonic}
 """(lq, mask) → restored."""

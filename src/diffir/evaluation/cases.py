@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from diffir.data import Bicubic, Draws, data_sets
+from diffir.data import Bicubic, Draws, MotionBlur, data_sets
 from diffir.data.degradations import MakesPairs
 from diffir.data.entries import File
 from diffir.data.photo import to_lq
@@ -31,6 +31,8 @@ class Pair:
     """(1, 3, H, W), cut to LQ times the scale."""
     mask: Tensor | None = None
     """(1, 1, H, W), 1 = hole."""
+    kernel: Tensor | None = None
+    """(k, k): what LQ's light was blurred with, where that is known and the same everywhere."""
 
 
 def cases_in(data: str, task: str, scale: int) -> tuple[Layout, list[Case]]:
@@ -102,6 +104,7 @@ def read_pair(
         raise DataError(case.problem)
     gt = None if case.gt is None else to_tensor(case.gt.pixels())
     if case.lq is not None:
+        require_one_kind(case.lq, case.gt)
         lq = to_tensor(case.lq.pixels())
         return Pair(lq=lq, gt=None if gt is None else cut_to(gt, lq, case, scale))
     if gt is None or degradation is None:
@@ -110,6 +113,13 @@ def read_pair(
         mask = read_mask(case.gt, case.mask)
         return Pair(lq=gt * (1 - mask), gt=gt, mask=mask)
     return made(case, gt, degradation, scale, Draws((seed,), (index,)))
+
+
+def require_one_kind(lq: File, gt: File | None) -> None:
+    """Raise DataError where one is gray and the other not; PictureError for a broken head."""
+    if gt is not None and (lq.header().channels == 1) != (gt.header().channels == 1):
+        gray, other = ("LQ", "GT") if lq.header().channels == 1 else ("GT", "LQ")
+        raise DataError(f"{gray} is gray and {other} has colours; save both alike")
 
 
 def cut_to(gt: Tensor, lq: Tensor, case: Case, scale: int) -> Tensor:
@@ -151,4 +161,5 @@ def made(case: Case, gt: Tensor, degradation: MakesPairs, scale: int, draws: Dra
     if isinstance(degradation, Bicubic):
         return Pair(lq=to_lq(gt, degradation, scale, draws), gt=gt)
     batch = degradation.batch(gt, scale, draws)
-    return Pair(lq=batch.lq[:, :3], gt=batch.gt, mask=batch.mask)
+    kernel = degradation.kernels(draws)[0] if isinstance(degradation, MotionBlur) else None
+    return Pair(lq=batch.lq[:, :3], gt=batch.gt, mask=batch.mask, kernel=kernel)

@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from multiprocessing.queues import SimpleQueue
 
 import numpy as np
 import torch
@@ -86,7 +87,7 @@ def evaluate(plan: Plan, *, jobs: int = 1, threads: int | None = None) -> Iterat
 
     Args:
         plan: what to do.
-        jobs: processes, each of which loads every method.
+        jobs: processes, each of which loads every method, on the devices of `devices_of`.
         threads: of torch in each process; None: one where there are several processes.
 
     Raises:
@@ -99,9 +100,11 @@ def evaluate(plan: Plan, *, jobs: int = 1, threads: int | None = None) -> Iterat
         yield from map(judge_of(plan), range(len(plan.cases)))
         return
     # Spawned, for torch's threads and CUDA do not survive a fork.
-    pool = ProcessPoolExecutor(
-        jobs, multiprocessing.get_context("spawn"), prepare_process, (plan, threads or 1)
-    )
+    context = multiprocessing.get_context("spawn")
+    devices = context.SimpleQueue()  # of which each process takes one
+    for device in devices_of(plan.device, jobs):
+        devices.put(device)
+    pool = ProcessPoolExecutor(jobs, context, prepare_process, (plan, threads or 1, devices))
     try:
         yield from pool.map(judge_here, range(len(plan.cases)))
     except BrokenProcessPool as error:
@@ -112,14 +115,25 @@ def evaluate(plan: Plan, *, jobs: int = 1, threads: int | None = None) -> Iterat
         pool.shutdown(cancel_futures=True)
 
 
+def jobs_for(device: str) -> int:
+    """As many processes as there are GPUs, where any of them may be taken; else one."""
+    return max(1, torch.cuda.device_count()) if device in ("auto", "cuda") else 1
+
+
+def devices_of(device: str, jobs: int) -> list[str]:
+    """A device for each process: GPUs in turn, where any of them may be taken."""
+    count = torch.cuda.device_count() if device in ("auto", "cuda") else 0
+    return [f"cuda:{job % count}" if count else device for job in range(jobs)]
+
+
 _here: list[Judge] = []  # the judge of this process, which arguments of a pool can't carry
 
 
-def prepare_process(plan: Plan, threads: int) -> None:
+def prepare_process(plan: Plan, threads: int, devices: "SimpleQueue[str]") -> None:
     """Load everything, once a process; Ctrl-C is the parent's business."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(threads)
-    _here.append(judge_of(plan))
+    _here.append(judge_of(replace(plan, device=devices.get())))
 
 
 def judge_here(index: int) -> Judged:

@@ -98,7 +98,22 @@ def cases_of(layout: Layout, files: Files, scale: int) -> list[Case]:
         if key not in taken:  # `{name}` matches masks beside the pictures, too
             found = {role: partner.get(words) for role, partner in partners.items()}
             cases.append(case_of(layout, files, words, {first: key, **found}))
-    return cases
+    return cases + [
+        Case(name=files[key].stem, problem=f"{files[key]} has no GT, looked for as {layout.gt}")
+        for key in lonely(roles.get("lq", {}), roles[first], partners.get("lq"))
+    ]
+
+
+def lonely(
+    found: Mapping[str, dict[str, str]],
+    first: Mapping[str, dict[str, str]],
+    partners: "Partners | None",
+) -> list[str]:
+    """The files of a role that belong to none of the first role, and are none of it themselves."""
+    if partners is None:
+        return []
+    used = {partners.get(words) for words in first.values()}
+    return [key for key in found if key not in used and key not in first]
 
 
 @dataclass(frozen=True)
@@ -140,13 +155,15 @@ def case_of(
 
 
 def lying_as(layouts: Sequence[Layout], folder: Path, scale: int) -> tuple[Layout, list[Case]]:
-    """The first layout that the folder has, with its pictures; an empty one where it has none."""
+    """The first layout by which a picture is whole, or else by which one is begun, with them all.
+
+    An empty layout where the folder has none.
+    """
     files = files_below(folder)
-    for layout in layouts:
-        cases = cases_of(layout, files, scale)
-        if cases:
-            return layout, cases
-    return Layout(), []
+    found = [(layout, cases_of(layout, files, scale)) for layout in layouts]
+    found = [(layout, cases) for layout, cases in found if cases]
+    whole = (each for each in found if not all(case.problem for case in each[1]))
+    return next(whole, found[0] if found else (Layout(), []))
 
 
 def variants(*layouts: Layout, inside: Sequence[str]) -> tuple[Layout, ...]:

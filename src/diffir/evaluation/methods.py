@@ -1,6 +1,6 @@
 """Methods: what can stand in a row of a table: a network, a baseline, or somebody's pictures."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
@@ -15,7 +15,7 @@ from diffir.data.sets import file_of
 from diffir.errors import DataError
 from diffir.inference import Restorer
 
-from .baselines import ENLARGEMENTS, FILLINGS, unsharp_mask
+from .baselines import DECONVOLUTIONS, ENLARGEMENTS, FILLINGS, unsharp_mask
 from .cases import Pair
 
 Restore = Callable[[str, Pair], Tensor]
@@ -39,7 +39,7 @@ def untouched(lq: Tensor) -> Tensor:
 
 
 UNCHANGED = {"untouched": untouched, "unsharp_mask": unsharp_mask}
-"""Baselines for pictures that keep their size; a known kernel, which others take, no folder has."""
+"""Baselines for pictures that keep their size."""
 LIBRARIES = {
     "telea": ("cv2", "OpenCV"),
     "navier_stokes": ("cv2", "OpenCV"),
@@ -47,12 +47,29 @@ LIBRARIES = {
 }
 
 
-def baselines_for(task: str, scale: int) -> tuple[list[Method], list[str]]:
-    """What people did before networks, and a sentence for each that this machine can't do."""
+def baselines_for(
+    task: str, scale: int, kernel_problem: str | None
+) -> tuple[list[Method], list[str]]:
+    """What people did before networks, and sentences on what can't be done here.
+
+    Args:
+        task: inpaint or another.
+        scale: of the networks beside them.
+        kernel_problem: why LQ's blur can't be undone by its kernel; None: each pair brings it.
+    """
     if task == "inpaint":
-        names = list(FILLINGS)
-    else:
-        names = list(UNCHANGED) if scale == 1 else list(ENLARGEMENTS)
+        return with_libraries(FILLINGS)
+    if scale > 1:
+        return with_libraries(ENLARGEMENTS)
+    if kernel_problem is None:
+        return with_libraries([*UNCHANGED, *DECONVOLUTIONS])
+    methods, notes = with_libraries(UNCHANGED)
+    return methods, [*notes, f"{' and '.join(DECONVOLUTIONS)} are left out, for {kernel_problem}"]
+
+
+def with_libraries(names: Iterable[str]) -> tuple[list[Method], list[str]]:
+    """The baselines of some names, and a sentence for each whose library is not here."""
+    names = list(names)
     missing = {name: LIBRARIES[name] for name in names if lacks_library(name)}
     notes = [
         f"{name} is left out, for {library} is not installed; run pip install 'diffir[evaluation]'"
@@ -109,6 +126,9 @@ def by_baseline(baseline: str, scale: int, _name: str, pair: Pair) -> Tensor:
         return ENLARGEMENTS[baseline](pair.lq, scale)
     if baseline in UNCHANGED:
         return UNCHANGED[baseline](pair.lq)
+    if baseline in DECONVOLUTIONS:
+        assert pair.kernel is not None
+        return DECONVOLUTIONS[baseline](pair.lq, pair.kernel)
     assert pair.mask is not None
     return FILLINGS[baseline](pair.lq, pair.mask)
 

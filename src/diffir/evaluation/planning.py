@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from diffir.data import DEGRADATIONS, unfit
+from diffir.data import DEGRADATIONS, MotionBlur, unfit
 from diffir.errors import DataError
 
 from .benchmarks import Benchmark, benchmark_called, border_of, pictures_of, told
@@ -22,6 +22,8 @@ METRICS_OF = {
 }
 """What a task's pictures are judged by where neither user nor benchmark says."""
 DEGRADATION_OF = {"sr": "bicubic", "deblur": "motion", "inpaint": "holes-training"}
+ONE_KERNEL = "motion-uniform"
+"""The degradation whose blur can be undone by its kernel."""
 COMPARED = ("psnr", "ssim")
 """What folders of pictures are judged by."""
 
@@ -70,7 +72,7 @@ def plan_evaluation(
         for model in models
     ]
     if baselines:
-        extra, missing = baselines_for(task, scale)
+        extra, missing = baselines_for(task, scale, kernel_problem(makes, cases))
         methods, notes = methods + extra, notes + missing
     require_distinct(methods)
     asked = tuple(metrics) or (chosen.metrics if chosen else METRICS_OF[task])
@@ -120,6 +122,19 @@ def degradation_for(
     if problem is not None:
         raise DataError(f"{problem}; choose one with --degradation")
     return name
+
+
+def kernel_problem(degradation: str | None, cases: Sequence[Case]) -> str | None:
+    """Why the blur of LQ has no kernel that is known; None where it has."""
+    if degradation is None or any(case.lq is not None for case in cases):
+        return (
+            "nobody tells the kernel of LQ's blur; give sharp photos alone with "
+            f"--degradation {ONE_KERNEL}"
+        )
+    settings = DEGRADATIONS[degradation]
+    if isinstance(settings, MotionBlur) and settings.turn_probability == 0:
+        return None
+    return f"{degradation} has no kernel that is the same everywhere; {ONE_KERNEL} has"
 
 
 def made_notes(degradation: str | None, cases: Sequence[Case], seed: int) -> list[str]:
