@@ -181,6 +181,14 @@ def test_a_mistake_in_a_description_is_a_sentence(tmp_path: Path, text: str, sen
     assert str(described) in str(caught.value)
 
 
+@pytest.mark.parametrize("names", [("gt", "lq"), ("sharp", "blur"), ("target", "input")])
+def test_a_folder_of_pairs_is_known_by_the_names_in_it(tmp_path, names):
+    for name in names:
+        (tmp_path / name).mkdir()
+    (pairs,) = data_sets([str(tmp_path)])
+    assert (pairs.gt, pairs.lq) == (tmp_path / names[0], tmp_path / names[1])
+
+
 def test_missing_and_empty_folders_are_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist"):
         opened(tmp_path / "nowhere")

@@ -27,7 +27,8 @@ def train(
         list[str] | None,
         typer.Option(
             help="A folder of photos (searched recursively) or shards, a folder with `gt` and "
-            "`lq`, a .txt list, a .yaml of sets, or `dead-leaves`; may be repeated"
+            "`lq` or `sharp` and `blur`, a .txt list, a .yaml of sets, or `dead-leaves`; may be "
+            "repeated"
         ),
     ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of the run")] = None,

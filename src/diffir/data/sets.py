@@ -66,11 +66,15 @@ DataSet = Annotated[
 DataSets = TypeAdapter(list[DataSet])
 
 
+PAIRS = (("gt", "lq"), ("sharp", "blur"), ("target", "input"))
+"""Folders of GT and LQ by which a folder of pairs is known: ours, and those of deblurring sets."""
+
+
 def data_sets(words: Iterable[str]) -> list[AnySet]:
     """What is meant by each word: `dead-leaves`, a `.yaml` list of sets, or a path.
 
-    A folder that holds the folders `gt` and `lq` is a set of pairs. Paths in a `.yaml` count from
-    its own folder.
+    A folder that holds the folders `gt` and `lq`, or others of `PAIRS`, is a set of pairs. Paths in
+    a `.yaml` count from its own folder.
 
     Raises:
         DataError: when a file is missing or says something else.
@@ -82,11 +86,18 @@ def data_sets(words: Iterable[str]) -> list[AnySet]:
             sets.append(SyntheticSet(synthetic=SYNTHETICS[word]))
         elif path.suffix in (".yaml", ".yml"):
             sets += read_sets(path)
-        elif (path / "gt").is_dir() and (path / "lq").is_dir():
-            sets.append(PairSet(gt=path / "gt", lq=path / "lq"))
         else:
-            sets.append(PhotoSet(photos=path))
+            sets.append(pairs_in(path) or PhotoSet(photos=path))
     return sets
+
+
+def pairs_in(folder: Path) -> PairSet | None:
+    """The pairs of a folder, None where it has none of `PAIRS`."""
+    for names in PAIRS:
+        gt, lq = (folder / name for name in names)
+        if gt.is_dir() and lq.is_dir():
+            return PairSet(gt=gt, lq=lq)
+    return None
 
 
 def read_sets(path: Path) -> list[AnySet]:
