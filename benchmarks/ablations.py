@@ -11,29 +11,21 @@ standard error of that difference. Run again, it goes on where it was.
 """
 
 import argparse
-import json
-import math
-from collections.abc import Iterable
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 
 import torch
 from matplotlib.figure import Figure
-from PIL import Image
+from small_budget import cropped, error, file_name, kept, trained
 
-from diffir.data import Holes, data_sets
+from diffir.data import Holes
 from diffir.data.masks import Boxes, MaskSettings
-from diffir.data.sets import entries_of_sets
 from diffir.evaluation.validate import validator
 from diffir.loading import load
 from diffir.model import DiffIRConfig, DiffIRS1
-from diffir.presets import Preset, choose
+from diffir.presets import Preset
 from diffir.recipe import Phase, Recipe
 from diffir.tasks import Inpainting
-from diffir.training.build import train
-from diffir.training.fabric import opened_fabric
-from diffir.training.order import Order
-from diffir.training.run import Run
 
 SIDE = 64  # of training crops
 VAL_SIDE = 96  # of validation pictures
@@ -85,31 +77,6 @@ def preset_of(steps1: int, steps2: int, seed: int) -> Preset:
     return Preset(name="ablation", summary="", task=Inpainting(), config=NETWORK, recipe=recipe)
 
 
-def cropped(words: Iterable[str], folder: Path, most: int) -> Path:
-    """A folder of centre crops of pictures."""
-    folder.mkdir(parents=True, exist_ok=True)
-    entries, _ = entries_of_sets(data_sets(words), 1)
-    for index, entry in enumerate(entries[:most]):
-        picture = Image.fromarray(entry.gt.pixels())
-        left, top = ((side - VAL_SIDE) // 2 for side in picture.size)
-        box = (left, top, left + VAL_SIDE, top + VAL_SIDE)
-        picture.crop(box).save(folder / f"{index:03}.png")
-    return folder
-
-
-def trained(
-    preset: Preset, settings: list[str], data: list[str], folder: Path, **more: str
-) -> Path:
-    """The weights of a training; its log lies beside them."""
-    order = Order(
-        preset=choose({preset.name: preset}, preset.name, settings),
-        data=tuple(data),
-        folder=folder,
-        **more,  # type: ignore[arg-type]
-    )
-    return train(order, Run(folder=folder, fabric=opened_fabric(torch.device("cpu"))))
-
-
 def scores_of(arguments: argparse.Namespace, seed: int) -> dict[str, dict[str, float]]:
     """The scores of stage 1 and of every variant for a seed."""
     preset = preset_of(arguments.steps1, arguments.steps2, seed)
@@ -122,7 +89,7 @@ def scores_of(arguments: argparse.Namespace, seed: int) -> dict[str, dict[str, f
     for name, settings in variants(arguments.steps2).items():
 
         def judged(name: str = name, settings: list[str] = settings) -> dict[str, float]:
-            place = folder / name.replace(" ", "_").replace(":", "")
+            place = folder / file_name(name)
             ours = ["stage1=null", *settings]
             weights = trained(preset, ours, arguments.train, place, teacher=str(stage1))
             return validate(load(weights), teacher)[0]
@@ -130,17 +97,9 @@ def scores_of(arguments: argparse.Namespace, seed: int) -> dict[str, dict[str, f
         rows[name] = judged
     found = {}
     for name, row in rows.items():
-        file = folder / f"{name.replace(' ', '_').replace(':', '')}.json"
-        if not file.exists():
-            file.write_text(json.dumps(row()))
-        found[name] = json.loads(file.read_text())
+        found[name] = kept(folder / f"{file_name(name)}.json", row)
         print(f"seed {seed}  {name:36} {found[name]['psnr']:.3f}", flush=True)
     return found
-
-
-def error(values: list[float]) -> float:
-    """The standard error of the mean."""
-    return stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
 
 
 def table(rows: list[dict[str, dict[str, float]]]) -> str:
@@ -206,7 +165,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=50)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    cropped(arguments.val, arguments.output / "val", arguments.pictures)
+    cropped(arguments.val, arguments.output / "val", arguments.pictures, VAL_SIDE)
     rows = [scores_of(arguments, seed) for seed in range(arguments.seeds)]
     print(table(rows))
     plot(rows, arguments.output / "steps.png")

@@ -24,7 +24,7 @@ LAYERS = [
     {"errors", "files", "_version"},
 ]
 MODEL_MAY_IMPORT = {"torch", "einops"}
-HEAVY = {"cv2", "gradio", "fastapi", "lightning", "matplotlib", "onnx", "ray", "skimage", "torch"}
+HEAVY = {"cv2", "gradio", "fastapi", "lightning", "matplotlib", "onnx", "ray", "skimage", "torch", "triton"}
 
 
 def part_of(path: Path) -> str:

@@ -74,3 +74,11 @@ def test_halving_ends() -> None:
         assert lower.scratch_bytes < plan.scratch_bytes
         plan, steps = lower, steps + 1
     assert 0 < steps < 20
+
+
+def test_stripes_are_taller_on_a_gpu_where_launches_cost():
+    config = PRESETS["deblur"].config
+    assert len(plan_for(config, 1, 256, 256, gpu=True).grids[0].spans()) == 1
+    assert len(plan_for(config, 1, 256, 256).grids[0].spans()) > 4
+    tight = plan_for(config, 1, 720, 1280, gpu=True, budget=1_500_000_000)
+    assert tight.bytes <= 1_500_000_000

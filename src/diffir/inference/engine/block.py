@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
 from torch import Tensor
 
 from diffir.model.blocks import DGFN, DynamicTransformerBlock, IPRModulation, LayerNorm2d
 
+from .correlations import Correlations
 from .stripes import Grid, finished
 from .tools import Tools
 from .work import correlation_work, rest_work
@@ -47,17 +47,6 @@ def folded(
     return weight * (norm.weight * scale), weight @ shift
 
 
-def normalised(x: Tensor, norm: LayerNorm2d, tools: Tools) -> Tensor:
-    """Rows (R, W, C) normalised over C, without the affine part."""
-    mean = x.mean(dim=-1, keepdim=True)
-    y = torch.sub(x, mean, out=tools.memory("centred", *x.shape, dtype=x.dtype))
-    spread = torch.linalg.vector_norm(y, dim=-1, keepdim=True)
-    inverse = spread.square_().div_(x.shape[-1]).add_(norm.eps).rsqrt_()
-    source = x if norm.bias is None else y  # the bias-free form leaves the mean in
-    out = y if x.dtype == tools.kernels.dtype else tools.memory("normalised", *x.shape)
-    return torch.mul(source, inverse, out=out)
-
-
 def mixing_matrix(
     block: DynamicTransformerBlock,
     folded_qkv: tuple[Tensor, Tensor],
@@ -69,43 +58,20 @@ def mixing_matrix(
     dim = x.shape[-1]
     weight, bias = folded_qkv
     attention = block.attention
-    project = tools.kernels.product(weight[: 2 * dim], bias[: 2 * dim])
-    depthwise = tools.kernels.depthwise(attention.depthwise.weight[: 2 * dim])
+    of_qk = weight[: 2 * dim], bias[: 2 * dim]
+    project = tools.kernels.normed_products(block.norm1, [of_qk], tools.memory)
+    correlate = tools.kernels.correlator(attention.depthwise.weight[: 2 * dim])
     line = tools.line("first", grid.tallest, grid.width, 2 * dim)
     correlations = Correlations(dim, attention.num_heads, tools.device)
     for start, stop in tools.stripes(grid, correlation_work(block)):
-        project(normalised(x[start:stop], block.norm1, tools), line.room(stop - start))
+        project(x[start:stop], [line.room(stop - start)])
         start, stop = finished(start, stop, grid.height)
         if start < stop:
-            qk = depthwise(line.window(stop == grid.height))
-            for low, high in grid.pieces(start, stop):
-                correlations.add(qk[low - start : high - start].flatten(0, 1))
+            window = line.window(stop == grid.height)
+            correlate(window, grid.pieces(start, stop), correlations)
     project_out = attention.project_out.weight[:, :, 0, 0].chunk(attention.num_heads, dim=1)
     heads = correlations.attention(attention.temperature)
     return torch.cat([out @ head for out, head in zip(project_out, heads, strict=True)], dim=1)
-
-
-class Correlations:
-    """Q Kᵀ of every head and the squared norms, summed in float32 block by block."""
-
-    def __init__(self, dim: int, heads: int, device: torch.device) -> None:
-        self.heads = heads
-        self.products = torch.zeros(heads, dim // heads, dim // heads, device=device)
-        self.squares = torch.zeros(2 * dim, device=device)
-
-    def add(self, qk: Tensor) -> None:
-        """Count the pixels of one block, (P, 2C)."""
-        qk = qk.float()
-        self.squares += (qk * qk).sum(dim=0)
-        q, k = rearrange(qk, "p (n h c) -> n h p c", n=2, h=self.heads)
-        torch.baddbmm(self.products, q.transpose(1, 2), k, out=self.products)
-
-    def attention(self, temperature: Tensor) -> Tensor:
-        """(h, c, c), as `DMTA` has it."""
-        norms = self.squares.sqrt().clamp_(min=1e-12)  # as F.normalize bounds them
-        q, k = rearrange(norms, "(n h c) -> n h c", n=2, h=self.heads)
-        cosines = self.products / (q[:, :, None] * k[:, None, :])
-        return (cosines * temperature).softmax(dim=-1)
 
 
 def attend(
@@ -119,15 +85,15 @@ def attend(
     """Add M V to x, yielding the rows that are done."""
     dim = x.shape[-1]
     weight, bias = folded_qkv
-    project = tools.kernels.product(weight[2 * dim :], bias[2 * dim :])
-    depthwise = tools.kernels.depthwise(block.attention.depthwise.weight[2 * dim :])
-    add = tools.kernels.adder(matrix)
+    of_v = weight[2 * dim :], bias[2 * dim :]
+    project = tools.kernels.normed_products(block.norm1, [of_v], tools.memory)
+    mix = tools.kernels.mixer(block.attention.depthwise.weight[2 * dim :], matrix)
     line = tools.line("first", grid.tallest, grid.width, dim)
     for start, stop in tools.stripes(grid, rest_work(block)):
-        project(normalised(x[start:stop], block.norm1, tools), line.room(stop - start))
+        project(x[start:stop], [line.room(stop - start)])
         start, stop = finished(start, stop, grid.height)
         if start < stop:
-            add(depthwise(line.window(stop == grid.height)), x[start:stop])
+            mix(line.window(stop == grid.height), x[start:stop])
             yield start, stop
 
 
@@ -143,18 +109,17 @@ def feed_forward(
     """Add the feed-forward network's output to x, yielding the rows that are done."""
     hidden = ffn.project_out.weight.shape[1]
     width = -(-hidden // ALIGN) * ALIGN
-    gate, value = (
-        tools.kernels.product(filled(weight, width), filled(bias, width))
+    halves = [
+        (filled(weight, width), filled(bias, width))
         for weight, bias in zip(*(part.chunk(2) for part in folded_in), strict=True)
-    )
+    ]
+    project = tools.kernels.normed_products(norm, halves, tools.memory)
     kernels = (filled(part, width) for part in ffn.depthwise.weight.chunk(2))
     gated = tools.kernels.gate(*kernels)
     add = tools.kernels.adder(filled(ffn.project_out.weight[:, :, 0, 0].t(), width).t())
     lines = [tools.line(name, grid.tallest + 1, grid.width, width) for name in ("second", "third")]
     for start, stop in spans:
-        y = normalised(x[start:stop], norm, tools)
-        for product, line in zip((gate, value), lines, strict=True):
-            product(y, line.room(stop - start))
+        project(x[start:stop], [line.room(stop - start) for line in lines])
         start, stop = finished(start, stop, grid.height)
         if start < stop:
             last = stop == grid.height

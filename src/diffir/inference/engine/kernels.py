@@ -5,15 +5,18 @@ come back as functions, because each library wants them in an order of its own.
 """
 
 import itertools
-from collections.abc import Callable
-from typing import TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
+from diffir.model.blocks import LayerNorm2d
 from diffir.model.cpen import LEAK
+
+from .correlations import Correlations
 
 Product: TypeAlias = Callable[[Tensor, Tensor], None]
 """From (R, W, C) into (R, W, O), both dense."""
@@ -21,6 +24,17 @@ Convolution: TypeAlias = Callable[[Tensor], Tensor]
 """From a window (R + 2, W, C) to its inner rows (R, W, O); beside the window lie zeros."""
 Gate: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """From two windows (R + 2, W, C) to rows (R, W, C)."""
+NormedProducts: TypeAlias = Callable[[Tensor, Sequence[Tensor]], None]
+"""From x (R, W, C), whose rows may lie apart, into dense (R, W, O), one for every product."""
+Correlator: TypeAlias = Callable[[Tensor, Sequence[tuple[int, int]], Correlations], None]
+"""From a window (R + 2, W, 2C), and its inner rows parted into blocks, into the sums."""
+
+
+class Memory(Protocol):
+    """Scratch memory by name, as `Tools.memory` gives it."""
+
+    def __call__(self, name: str, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
+        """Of any content."""
 
 
 def as_image(rows: Tensor) -> Tensor:
@@ -37,11 +51,33 @@ def convolve(image: Tensor, kernel: Tensor, bias: Tensor | None, groups: int = 1
     """A 3×3 convolution with zeros at the left and right alone.
 
     On the CPU not by `F.conv2d`, which takes another algorithm for small inputs: the bits of the
-    result would hang on the height of the stripes.
+    result would hang on the height of the stripes. On NVIDIA's GPUs it would round to TF32.
     """
     if image.is_cpu and image.dtype == torch.float32 and torch._C._has_mkldnn:
         return torch.mkldnn_convolution(image, kernel, bias, (0, 1), (1, 1), (1, 1), groups)
+    if image.is_cuda:
+        return exact_convolution(image, kernel, bias, groups)
     return F.conv2d(image, kernel, bias, padding=(0, 1), groups=groups)
+
+
+def exact_convolution(image: Tensor, kernel: Tensor, bias: Tensor | None, groups: int) -> Tensor:
+    """As `convolve`: not by trying out algorithms, by the same one each time, without TF32."""
+    benchmark, deterministic, cudnn, tf32 = False, True, True, False
+    shape = (1, 1), (0, 1), (1, 1), False, (0, 0)  # stride, padding, dilation, transposed, more
+    return torch._convolution(
+        image, kernel, bias, *shape, groups, benchmark, deterministic, cudnn, tf32
+    )
+
+
+def normalised(x: Tensor, norm: LayerNorm2d, dtype: torch.dtype, memory: Memory) -> Tensor:
+    """Rows (R, W, C) normalised over C, without the affine part, in another dtype perhaps."""
+    mean = x.mean(dim=-1, keepdim=True)
+    y = torch.sub(x, mean, out=memory("centred", *x.shape, dtype=x.dtype))
+    spread = torch.linalg.vector_norm(y, dim=-1, keepdim=True)
+    inverse = spread.square_().div_(x.shape[-1]).add_(norm.eps).rsqrt_()
+    source = x if norm.bias is None else y  # the bias-free form leaves the mean in
+    out = y if x.dtype == dtype else memory("normalised", *x.shape, dtype=dtype)
+    return torch.mul(source, inverse, out=out)
 
 
 def few_outputs(weight: Tensor, bias: Tensor | None) -> Convolution:
@@ -82,6 +118,44 @@ class Kernels:
 
         def run(x: Tensor, out: Tensor) -> None:
             torch.addmm(shift, x.flatten(0, 1), transposed, out=out.flatten(0, 1))
+
+        return run
+
+    def normed_products(
+        self,
+        norm: LayerNorm2d,
+        parts: Sequence[tuple[Tensor, Tensor]],
+        memory: Memory,
+    ) -> NormedProducts:
+        """`out = x̂ Wᵀ + b` for every weight (O, C) and bias (O); x̂ is normalised over C."""
+        products = [self.product(weight, bias) for weight, bias in parts]
+
+        def run(x: Tensor, outs: Sequence[Tensor]) -> None:
+            y = normalised(x, norm, self.dtype, memory)
+            for product, out in zip(products, outs, strict=True):
+                product(y, out)
+
+        return run
+
+    def correlator(self, weight: Tensor) -> Correlator:
+        """Correlations of Q and K, which are depthwise convolutions, weight (2C, 1, 3, 3)."""
+        depthwise = self.depthwise(weight)
+
+        def run(
+            window: Tensor, pieces: Sequence[tuple[int, int]], correlations: Correlations
+        ) -> None:
+            qk, start = depthwise(window), pieces[0][0]
+            for low, high in pieces:
+                correlations.add(qk[low - start : high - start].flatten(0, 1))
+
+        return run
+
+    def mixer(self, weight: Tensor, matrix: Tensor) -> Product:
+        """`out += depthwise(window) Mᵀ`, weight (C, 1, 3, 3), matrix (O, C); out as in `adder`."""
+        depthwise, add = self.depthwise(weight), self.adder(matrix)
+
+        def run(window: Tensor, out: Tensor) -> None:
+            add(depthwise(window), out)
 
         return run
 

@@ -23,7 +23,7 @@ class OneDNN(Kernels):
     def product(self, weight: Tensor, bias: Tensor | None = None) -> Product:
         """`out = x Wᵀ + b`; the copy costs less than adding to zeros, and nothing is packed."""
         weight = self.cast(weight).contiguous()
-        shift = None if bias is None else self.cast(bias)
+        shift = None if bias is None else self.cast(bias).contiguous()  # taken for dense
 
         def run(x: Tensor, out: Tensor) -> None:
             out.copy_(torch.ops.mkldnn._linear_pointwise(x, weight, shift, "none", [], ""))

@@ -39,7 +39,7 @@ def restore(
         dtype: of the products; maps and sums over pixels stay in float32. In float32 the result is
             within 1e-5 of the plain network; bfloat16 is faster where the processor has it.
         budget: bytes that the run may take, LQ not counted; None for no bound. It changes no bit
-            of the result.
+            of the result on a CPU; on a GPU that was not looked at.
         progress: told the share done, from 0 to 1, after every stripe; begins again at 0 where
             memory ran out.
         stop: set it, from another thread or in `progress`, to end the run early.
@@ -52,7 +52,9 @@ def restore(
         StoppedError: when `stop` was set.
     """
     batch, _, height, width = lq.shape
-    plan: Plan | None = plan_for(model.config, batch, height, width, budget, dtype.itemsize)
+    plan: Plan | None = plan_for(
+        model.config, batch, height, width, budget, dtype.itemsize, lq.is_cuda
+    )
     watch = Watch(total=batch * picture_work(model, height, width), progress=progress, stop=stop)
     while plan is not None:
         restored = attempt(model, lq.float(), noise, step_noise, plan, dtype, watch)

@@ -1,0 +1,133 @@
+"""What departures from the authors' prior change, at a tiny fixed budget with several seeds.
+
+    python benchmarks/prior.py deblur --train PHOTOS --val PHOTOS -o runs/prior --seeds 3
+
+Each variant trains its own stage 1 and, from it, stage 2 for the same steps. The constant prior
+spends those of stage 2 in which the restorer learns on the same network, so that all restorers have
+learnt equally long. Printed, as Markdown: PSNR in dB of the network for use (for inpainting in the
+hole) over centre crops, mean ± standard error over seeds; the difference to the authors' form with
+the standard error of that difference; and what `diffir train --val` tells of the prior: PSNR of
+the network for use with the true Z, another picture's and the mean, and the spread of Z over its
+size. Run again, it goes on where it was. `diffir probe` asks the files it leaves more.
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean
+
+import torch
+from ablations import HOLE, NETWORK, VAL_SIDE, mean_of, preset_of
+from small_budget import Scores, cropped, error, file_name, kept, trained
+
+from diffir.data import Bicubic, Degradation, MotionBlur
+from diffir.evaluation.validate import validator
+from diffir.loading import load
+from diffir.model import DiffIRConfig, DiffIRS1
+from diffir.presets import Preset
+from diffir.recipe import Phase
+from diffir.tasks import Deblurring, Inpainting, SuperResolution, Task
+
+RGB = replace(NETWORK, in_channels=3, global_residual=True)
+TASKS: dict[str, tuple[Task, DiffIRConfig, Degradation]] = {
+    "inpaint": (Inpainting(), NETWORK, HOLE),
+    "deblur": (Deblurring(), RGB, MotionBlur(length=(0, 20))),
+    "sr": (SuperResolution(), replace(RGB, unshuffle=1, upscale=4), Bicubic()),
+}
+LQ_SIDE = {"sr": 16}  # GT is as large as elsewhere
+AUTHORS = "the authors' form"
+CONSTANT = "constant prior"
+VARIANTS = {
+    AUTHORS: [],
+    CONSTANT: ["network.timesteps=0", "network.constant_ipr=true", "prior=null", "joint=null"],
+    "identity modulation": ["network.identity_modulation=true"],
+    "Z standardised": ["network.ipr_norm=batch"],
+    "variance and covariance": ["ipr_variance_weight=0.01", "ipr_covariance_weight=0.0004"],
+    "noise on Z": ["teacher_noise=0.3"],
+    "blurred GT": ["network.teacher_blur=2"],
+}
+COLUMNS = {"psnr_true": 2, "psnr_other": 2, "psnr_mean": 2, "ipr/spread": 3}
+
+
+def preset_for(task: str, steps1: int, steps2: int, seed: int) -> Preset:
+    """The network and the budget that all variants of a task share."""
+    preset = preset_of(steps1, steps2, seed)
+    kind, config, degradation = TASKS[task]
+    recipe = preset.recipe
+    assert recipe is not None
+    sized = {
+        name: phase.model_copy(update={"lq_size": LQ_SIDE.get(task, phase.lq_size)})
+        for name, phase in recipe.phases().items()
+    }
+    recipe = recipe.model_copy(update={"degradation": degradation, **sized})
+    return replace(preset, name=f"prior-{task}", task=kind, config=config, recipe=recipe)
+
+
+def preset_of_variant(name: str, preset: Preset) -> Preset:
+    """The preset, for a constant with the joint phase as one of fine-tuning."""
+    assert preset.recipe is not None
+    joint: Phase | None = preset.recipe.joint
+    if name != CONSTANT:
+        return preset
+    return replace(preset, recipe=preset.recipe.model_copy(update={"finetune": joint}))
+
+
+def scores_of(arguments: argparse.Namespace, seed: int) -> dict[str, Scores]:
+    """The scores of every variant for a seed."""
+    preset = preset_for(arguments.task, arguments.steps1, arguments.steps2, seed)
+    folder = arguments.output / arguments.task / f"seed{seed}"
+    degradation = TASKS[arguments.task][2]
+    validate = validator([str(arguments.output / "val")], degradation, preset.config.scale)
+    found = {}
+    for name, settings in VARIANTS.items():
+        place = folder / file_name(name)
+
+        def judged(name: str = name, settings: list[str] = settings, place: Path = place) -> Scores:
+            weights = trained(preset_of_variant(name, preset), settings, arguments.train, place)
+            first = None if name == CONSTANT else load(place / f"{preset.name}-stage1.safetensors")
+            assert first is None or isinstance(first, DiffIRS1)
+            return validate(load(weights), first)[0]
+
+        place.mkdir(parents=True, exist_ok=True)
+        found[name] = kept(place / "scores.json", judged)
+        print(f"seed {seed}  {name:24} {found[name]['psnr']:.3f}", flush=True)
+    return found
+
+
+def table(rows: list[dict[str, Scores]]) -> str:
+    """The means over seeds, as Markdown."""
+    heads = ["variant", "PSNR", "to the authors'", "true Z", "another's Z", "mean Z", "spread of Z"]
+    lines = [f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}"]
+    for name in rows[0]:
+        values = [row[name]["psnr"] for row in rows]
+        apart = [row[name]["psnr"] - row[AUTHORS]["psnr"] for row in rows]
+        cells = [
+            f"{fmean(values):.2f} ± {error(values):.2f}",
+            f"{fmean(apart):+.2f} ± {error(apart):.2f}",
+            *(mean_of(rows, name, key, digits) for key, digits in COLUMNS.items()),
+        ]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Train all, print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("task", choices=TASKS)
+    parser.add_argument("--train", nargs="+", required=True)
+    parser.add_argument("--val", nargs="+", required=True)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--steps1", type=int, default=1000)
+    parser.add_argument("--steps2", type=int, default=600)
+    parser.add_argument("--pictures", type=int, default=50)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    cropped(arguments.val, arguments.output / "val", arguments.pictures, VAL_SIDE)
+    print(table([scores_of(arguments, seed) for seed in range(arguments.seeds)]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""What benchmarks that train many small networks share: crops, trainings, kept scores."""
+
+import json
+import math
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from statistics import stdev
+
+import torch
+from PIL import Image
+
+from diffir.data import data_sets
+from diffir.data.sets import entries_of_sets
+from diffir.presets import Preset, choose
+from diffir.training.build import train
+from diffir.training.fabric import opened_fabric
+from diffir.training.order import Order
+from diffir.training.run import Run
+
+Scores = dict[str, float]
+
+
+def cropped(words: Iterable[str], folder: Path, most: int, size: int) -> Path:
+    """A folder of centre crops of pictures."""
+    folder.mkdir(parents=True, exist_ok=True)
+    entries, _ = entries_of_sets(data_sets(words), 1)
+    for index, entry in enumerate(entries[:most]):
+        picture = Image.fromarray(entry.gt.pixels())
+        left, top = ((side - size) // 2 for side in picture.size)
+        picture.crop((left, top, left + size, top + size)).save(folder / f"{index:03}.png")
+    return folder
+
+
+def trained(
+    preset: Preset, settings: list[str], data: list[str], folder: Path, **more: str
+) -> Path:
+    """The weights of a training; its log lies beside them."""
+    order = Order(
+        preset=choose({preset.name: preset}, preset.name, settings),
+        data=tuple(data),
+        folder=folder,
+        **more,  # type: ignore[arg-type]
+    )
+    return train(order, Run(folder=folder, fabric=opened_fabric(torch.device("cpu"))))
+
+
+def kept(file: Path, scores: Callable[[], Scores]) -> Scores:
+    """The scores in a file; found and written where there are none yet."""
+    if not file.exists():
+        file.write_text(json.dumps(scores()))
+    found: Scores = json.loads(file.read_text())
+    return found
+
+
+def file_name(name: str) -> str:
+    """A row's name as one of a file."""
+    return name.replace(" ", "_").replace(":", "")
+
+
+def error(values: list[float]) -> float:
+    """The standard error of the mean."""
+    return stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
