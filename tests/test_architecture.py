@@ -14,7 +14,7 @@ PACKAGE = ROOT / "src" / "diffir"
 # From the entrances down to the ground; a part may import what stands in a lower row.
 LAYERS = [
     {"cli"},
-    {"training", "evaluation"},
+    {"training", "evaluation", "serving"},
     {"inference"},
     {"loading"},
     {"presets"},
@@ -24,7 +24,10 @@ LAYERS = [
     {"errors", "files", "_version"},
 ]
 MODEL_MAY_IMPORT = {"torch", "einops"}
-HEAVY = {"cv2", "gradio", "fastapi", "lightning", "matplotlib", "onnx", "ray", "skimage", "torch", "triton"}
+HEAVY = {
+    *("cv2", "gradio", "fastapi", "lightning", "matplotlib", "onnx", "prometheus_client", "ray"),
+    *("skimage", "torch", "triton", "uvicorn"),
+}
 
 
 def part_of(path: Path) -> str:

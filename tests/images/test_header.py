@@ -11,7 +11,7 @@ from PIL import Image
 from skimage import data
 
 from diffir.errors import PictureError
-from diffir.images import Picture, decode, header, read
+from diffir.images import Picture, PictureSizeError, decode, header, read
 
 PHOTO = np.ascontiguousarray(data.astronaut()[:20, 200:230])
 ALPHA = np.dstack([PHOTO, np.full((20, 30), 90, np.uint8)])
@@ -137,3 +137,14 @@ def test_missing_files_folders_animations_and_pages_are_refused(tmp_path: Path) 
     frames[0].save(tmp_path / "a.tif", save_all=True, append_images=frames[1:])
     with pytest.raises(PictureError, match="several pages found"):
         header(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif", "bmp"])
+def test_too_many_pixels_are_told_as_that(tmp_path, suffix):
+    path = tmp_path / f"photo.{suffix}"
+    Image.fromarray(PHOTO).save(path)
+    assert header(path, max_pixels=600).width == 30
+    for refusing in (header, read):
+        with pytest.raises(PictureSizeError, match="30 x 20 pixels found") as caught:
+            refusing(path, max_pixels=599)
+        assert str(caught.value).startswith(f"{path}: ")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from diffir.errors import PictureError
-from diffir.images import Picture, read, write
+from diffir.images import SUFFIXES, Picture, encode, read, write
 
 RGBA = np.random.default_rng(0).integers(0, 256, (12, 17, 4), dtype=np.uint8)
 PICTURE = Picture.from_array(RGBA[..., :3])
@@ -117,3 +117,11 @@ def test_the_umask_says_who_may_read_the_file(tmp_path, umask, mode):
     finally:
         os.umask(before)
     assert (tmp_path / "a.png").stat().st_mode & 0o777 == mode
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_encoding_gives_the_bytes_that_writing_stores(tmp_path, suffix):
+    write(PICTURE, tmp_path / f"a{suffix}", quality=80)
+    assert encode(PICTURE, suffix, quality=80) == (tmp_path / f"a{suffix}").read_bytes()
+    with pytest.raises(PictureError, match="1 to 100"):
+        encode(PICTURE, suffix, quality=0)

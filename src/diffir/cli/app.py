@@ -117,6 +117,7 @@ from . import (  # noqa: E402, F401  (each registers its verb)
     recipe,
     restore,
     runs,
+    serve,
     train,
 )
 from .data import data  # noqa: E402

@@ -2,7 +2,18 @@
 
 from .header import Header, header
 from .picture import Picture
-from .read import MAX_PIXELS, decode, read
-from .write import SUFFIXES, write
+from .read import MAX_PIXELS, PictureSizeError, decode, read
+from .write import SUFFIXES, encode, write
 
-__all__ = ["MAX_PIXELS", "SUFFIXES", "Header", "Picture", "decode", "header", "read", "write"]
+__all__ = [
+    "MAX_PIXELS",
+    "SUFFIXES",
+    "Header",
+    "Picture",
+    "PictureSizeError",
+    "decode",
+    "encode",
+    "header",
+    "read",
+    "write",
+]

@@ -19,7 +19,17 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from . import exif
-from .read import check_header, check_tiff, guarded, kind_of, opened, single_page, understood
+from .read import (
+    MAX_PIXELS,
+    check_header,
+    check_size,
+    check_tiff,
+    guarded,
+    kind_of,
+    opened,
+    single_page,
+    understood,
+)
 
 _GRAY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B")
 _CMYK_IN_TIFF = 5
@@ -44,7 +54,9 @@ class Header:
     format: str
 
 
-def header(path: Path | str, file: BinaryIO | None = None) -> Header:
+def header(
+    path: Path | str, file: BinaryIO | None = None, *, max_pixels: int = MAX_PIXELS
+) -> Header:
     """The header of a picture: of the file at `path`, or of an open one that goes by that name.
 
     Raises PictureError as `read`, but for damage behind the header.
@@ -53,12 +65,12 @@ def header(path: Path | str, file: BinaryIO | None = None) -> Header:
         kind = kind_of(stream)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return guarded(kind, lambda: _READERS[kind](stream, kind))
+            return guarded(kind, lambda: _READERS[kind](stream, kind, max_pixels))
 
 
-def _of_pillow(cls: type[ImageFile], file: BinaryIO, kind: str) -> Header:
+def _of_pillow(cls: type[ImageFile], file: BinaryIO, kind: str, max_pixels: int) -> Header:
     image = cls(file)
-    check_header(image)
+    check_header(image, max_pixels)
     depth = 8
     if kind == "PNG":
         depth = _png_depth(file)
@@ -94,11 +106,12 @@ def _late_png_exif(file: BinaryIO) -> bytes:
     return b""
 
 
-def _of_tiff(file: BinaryIO, kind: str) -> Header:
+def _of_tiff(file: BinaryIO, kind: str, max_pixels: int) -> Header:
     from tifffile import TiffFile
 
     with TiffFile(file) as tiff:
         page = single_page(tiff)
+        check_size(page.imagewidth, page.imagelength, max_pixels)
         colours = check_tiff(page)
         notes = Image.Exif()
         notes.endian, notes.bigtiff = tiff.byteorder, tiff.is_bigtiff
@@ -121,7 +134,7 @@ def _is_turned(notes: Image.Exif) -> bool:
     return isinstance(orientation, int) and _ON_ITS_SIDE <= orientation <= 8
 
 
-_READERS: dict[str, Callable[[BinaryIO, str], Header]] = {
+_READERS: dict[str, Callable[[BinaryIO, str, int], Header]] = {
     "PNG": partial(_of_pillow, PngImageFile),
     "TIFF": _of_tiff,
     "JPEG": partial(_of_pillow, JpegImageFile),

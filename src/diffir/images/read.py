@@ -60,6 +60,10 @@ _SIGNATURES = (
 )
 
 
+class PictureSizeError(PictureError):
+    """More pixels than shall be decoded."""
+
+
 def read(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
     """Read a picture, upright, with its alpha, bit depth, ICC profile and EXIF.
 
@@ -84,7 +88,7 @@ def understood(name: str) -> Iterator[None]:
     try:
         yield
     except PictureError as error:
-        raise PictureError(f"{name}: {error}") from error
+        raise type(error)(f"{name}: {error}") from error
 
 
 def opened(path: Path, file: BinaryIO | None = None) -> AbstractContextManager[BinaryIO]:
@@ -135,9 +139,10 @@ def kind_of(file: BinaryIO) -> str:
     raise PictureError(f"not a picture; {_WANTED}")
 
 
-def _check_size(width: int, height: int, max_pixels: int) -> None:
+def check_size(width: int, height: int, max_pixels: int) -> None:
+    """Raise PictureSizeError for more pixels."""
     if width * height > max_pixels:
-        raise PictureError(
+        raise PictureSizeError(
             f"{width} x {height} pixels found; at most {max_pixels} are decoded, so raise "
             "--max-pixels (max_pixels=) if you trust the file"
         )
@@ -149,7 +154,7 @@ def check_header(image: ImageFile, max_pixels: int = MAX_PIXELS) -> None:
     Pillow's own limit sits in `Image.open`, not used here; for WebP, from Pillow 13 on, in the file
     class as well, so WebP stops at 179 megapixels whatever `max_pixels` says.
     """
-    _check_size(image.width, image.height, max_pixels)
+    check_size(image.width, image.height, max_pixels)
     if getattr(image, "is_animated", False):
         raise PictureError("an animation found; wanted a single picture, so extract its frames")
 
@@ -179,7 +184,7 @@ def _read_tiff(file: BinaryIO, max_pixels: int) -> Picture:
 
     with TiffFile(file) as tiff:
         page = single_page(tiff)
-        _check_size(page.imagewidth, page.imagelength, max_pixels)
+        check_size(page.imagewidth, page.imagelength, max_pixels)
         samples = _tiff_samples(page)
         notes = Image.Exif()
         notes.endian, notes.bigtiff = tiff.byteorder, tiff.is_bigtiff

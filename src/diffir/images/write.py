@@ -34,19 +34,20 @@ def write(picture: Picture, path: str | Path, *, quality: int = 95, overwrite: b
     """
     path = Path(path)
     try:
-        encode = _encoder(path)
-        if not 1 <= quality <= 100:
-            raise PictureError(f"a quality of {quality} found; wanted 1 to 100")
         if path.exists() and not overwrite:
             raise PictureError("the file exists; allow overwriting it or choose another name")
-        _store(_encoded(encode, picture, quality), path)
+        _store(encode(picture, path.suffix, quality=quality), path)
     except PictureError as error:
         raise PictureError(f"{path}: {error}") from error
 
 
-def _encoded(encode: Encoder, picture: Picture, quality: int) -> bytes:
+def encode(picture: Picture, suffix: str, *, quality: int = 95) -> bytes:
+    """As `write`, to the bytes of the file that would have the suffix, one of `SUFFIXES`."""
+    encoder = _encoder(suffix)
+    if not 1 <= quality <= 100:
+        raise PictureError(f"a quality of {quality} found; wanted 1 to 100")
     try:
-        return encode(picture, quality)
+        return encoder(picture, quality)
     except (PictureError, MemoryError):
         raise
     except Exception as error:  # each codec raises its own
@@ -166,9 +167,9 @@ SUFFIXES = tuple(_ENCODERS)
 """The file name endings that `write` knows, in lower case; it takes any case."""
 
 
-def _encoder(path: Path) -> Encoder:
+def _encoder(suffix: str) -> Encoder:
     try:
-        return _ENCODERS[path.suffix.lower()]
+        return _ENCODERS[suffix.lower()]
     except KeyError:
         known = ", ".join(SUFFIXES)
-        raise PictureError(f"the suffix '{path.suffix}' found; wanted one of {known}") from None
+        raise PictureError(f"the suffix '{suffix}' found; wanted one of {known}") from None

@@ -1,0 +1,99 @@
+"""diffir serve: pictures over HTTP."""
+
+import os
+from typing import Annotated, Literal
+
+import typer
+
+from .app import Device, app, explained, fail, say
+
+KEY = "DIFFIR_API_KEY"
+
+
+@app.command()
+@explained
+def serve(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="MODEL...",
+            help="Names from `diffir models`, or weights files; all bundled ones if none is named",
+        ),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free")] = 8000,
+    no_key: Annotated[
+        bool, typer.Option("--no-key", help="Let other computers in without an API key")
+    ] = False,
+    device: Device = "auto",
+    precision: Annotated[
+        Literal["float32", "bfloat16"],
+        typer.Option(help="bfloat16 is faster on some machines, and less exact"),
+    ] = "float32",
+    memory: Annotated[
+        str | None,
+        typer.Option(help="What a network may take: 500MB, 2GB; else what is free. Same result"),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads of the networks; all if not given")
+    ] = None,
+    max_bytes: Annotated[str, typer.Option(help="Largest request")] = "32MiB",
+    max_pixels: Annotated[int, typer.Option(min=1, help="Largest picture")] = 4_000_000,
+    max_jobs: Annotated[int, typer.Option(min=1, help="Waiting or running, of all")] = 32,
+    max_client_jobs: Annotated[int, typer.Option(min=1, help="The same of one address")] = 8,
+    max_batch: Annotated[
+        int, typer.Option(min=1, help="Pictures of one size at once; more pays on GPUs alone")
+    ] = 1,
+    seconds: Annotated[
+        float, typer.Option(min=0.001, help="For a body, a network, an answer: each")
+    ] = 300,
+    keep_seconds: Annotated[float, typer.Option(min=0, help="How long results stay")] = 600,
+    keep_bytes: Annotated[str, typer.Option(help="Of all results; the oldest go")] = "512MiB",
+    stop_seconds: Annotated[
+        float, typer.Option(min=0, help="For what runs when told to stop")
+    ] = 60,
+) -> None:
+    """Serve networks over HTTP (docs/serving.md); an API key is read from DIFFIR_API_KEY."""
+    try:
+        from diffir.serving import Settings, build_app
+        from diffir.serving.server import is_loopback, listen, load_models
+        from diffir.serving.server import serve as answer
+    except ImportError as error:
+        raise fail(
+            f"serving needs {error.name}; install it with `pip install 'diffir[serve]'`"
+        ) from error
+    import torch
+
+    from diffir.inference.engine import bytes_of
+
+    settings = Settings(
+        key=os.environ.get(KEY, "").strip() or None,
+        max_bytes=bytes_of(max_bytes),
+        max_pixels=max_pixels,
+        max_jobs=max_jobs,
+        max_client_jobs=max_client_jobs,
+        max_batch=max_batch,
+        seconds=seconds,
+        keep_seconds=keep_seconds,
+        keep_bytes=bytes_of(keep_bytes),
+        stop_seconds=stop_seconds,
+    )
+    if not (settings.key or no_key or is_loopback(host)):
+        raise fail(f"--host {host} lets other computers in; set {KEY} to a secret, or say --no-key")
+    if threads:
+        torch.set_num_threads(threads)
+    restorers = load_models(
+        models or [],
+        device=device,
+        precision=precision,
+        memory=None if memory is None else bytes_of(memory),
+    )
+    try:
+        socket = listen(host, port)
+    except OSError as error:
+        raise fail(
+            f"cannot listen on {host}:{port} ({error.strerror}); choose another --host or --port"
+        ) from error
+    shown = f"[{host}]" if ":" in host else host
+    say(f"serving {', '.join(restorers)} on http://{shown}:{socket.getsockname()[1]}")
+    answer(build_app(restorers, settings), socket)

@@ -1,0 +1,86 @@
+"""Job: a picture on its way."""
+
+import logging
+import secrets
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from fastapi import HTTPException
+
+from diffir.errors import DeviceError, DiffIRError, StoppedError
+
+from .limits import SOON
+from .schema import State
+from .work import Item
+
+logger = logging.getLogger(__name__)
+
+NOTHING = Item(picture=b"", format="png")
+
+
+@dataclass(kw_only=True, eq=False)
+class Job:
+    """A picture on its way; what becomes of it is a file, or the answer that says why not."""
+
+    model: str
+    size: tuple[int, int]
+    """Width and height, upright."""
+    item: Item
+    id: str = field(default_factory=lambda: secrets.token_urlsafe(16))
+    format: str = field(init=False)
+    outcome: Future[bytes | HTTPException] = field(default_factory=Future)
+    progress: float = 0.0
+    unwanted: bool = False
+    """Nobody waits for it any more."""
+
+    def __post_init__(self) -> None:
+        """Keep the format, which outlives the item."""
+        self.format = self.item.format
+
+    @property
+    def kind(self) -> object:
+        """Equal for jobs that may go together."""
+        return self.model, self.size
+
+    @property
+    def pixels(self) -> int:
+        """Of the picture that came in."""
+        return self.size[0] * self.size[1]
+
+    @property
+    def state(self) -> State:
+        """In the words of the wire."""
+        if not self.outcome.done():
+            return "running" if self.outcome.running() else "waiting"
+        return "done" if isinstance(self.outcome.result(), bytes) else "failed"
+
+    @property
+    def detail(self) -> str | None:
+        """Why it failed."""
+        answer = self.outcome.result() if self.outcome.done() else None
+        return answer.detail if isinstance(answer, HTTPException) else None
+
+    def end(self, answer: bytes | HTTPException) -> None:
+        """Set what became of it, and let go of what came in."""
+        self.item = NOTHING
+        self.progress = 1.0 if isinstance(answer, bytes) else self.progress
+        self.outcome.set_result(answer)
+
+
+def stopping() -> HTTPException:
+    """The answer of a server that was told to stop."""
+    return HTTPException(503, "the server is stopping; send it again later", SOON)
+
+
+def answer_to(error: Exception) -> HTTPException:
+    """What a client is told of an error; of our own mistakes, nothing."""
+    if isinstance(error, HTTPException):
+        return error
+    if isinstance(error, StoppedError):
+        return HTTPException(503, "it took too long and was stopped; send a smaller picture", SOON)
+    if isinstance(error, DeviceError):
+        return HTTPException(503, str(error), SOON)
+    if isinstance(error, DiffIRError):
+        return HTTPException(422, str(error))
+    logger.error("a picture could not be restored", exc_info=error)
+    return HTTPException(500, "the server made a mistake; its log says which")

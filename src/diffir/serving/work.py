@@ -1,0 +1,90 @@
+"""From the bytes of pictures to the bytes of restored ones, as the command line makes them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from threading import Event
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from diffir.errors import DeviceError, DiffIRError
+from diffir.images import Picture, decode, encode
+from diffir.images.holes import Holes
+from diffir.inference import Restorer
+from diffir.inference.planes import join, split
+
+Progress = Callable[[float], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """A picture to restore, its header checked."""
+
+    picture: bytes = field(repr=False)
+    mask: bytes | None = field(default=None, repr=False)
+    seed: int = 0
+    format: str
+    """Of the answer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """A picture whose pixels are there."""
+
+    item: Item
+    picture: Picture
+    holes: Holes | None
+
+
+def restore_items(
+    restorer: Restorer, items: Sequence[Item], *, progress: Progress, stop: Event
+) -> list[bytes | DiffIRError]:
+    """Restore pictures of equal size: for each its file, or what is wrong with it.
+
+    Raises DeviceError and StoppedError, as the restorer does, for all of them together.
+    """
+    found = [opened(restorer, item) for item in items]
+    sound = [picture for picture in found if isinstance(picture, Opened)]
+    restored = iter(run(restorer, sound, progress, stop) if sound else ())
+    return [
+        picture if isinstance(picture, DiffIRError) else file_of(picture, next(restored))
+        for picture in found
+    ]
+
+
+def opened(restorer: Restorer, item: Item) -> Opened | DiffIRError:
+    """The pixels of a picture and its holes, or what is wrong with it."""
+    try:
+        picture = decode(item.picture, "the picture")
+        mask = None if item.mask is None else decode(item.mask, "the mask")
+        return Opened(item=item, picture=picture, holes=restorer.holes(picture, mask))
+    except DiffIRError as error:
+        return error
+    except MemoryError:
+        return DeviceError("the server has not enough memory for the picture; send a smaller one")
+
+
+def run(restorer: Restorer, pictures: Sequence[Opened], progress: Progress, stop: Event) -> Tensor:
+    """The network, (B, 3, H·scale, W·scale)."""
+    rgb = torch.from_numpy(np.stack([split(one.picture) for one in pictures]))  # (B, H, W, 3)
+    holes = [one.holes for one in pictures if one.holes is not None]
+    return restorer.restore_batch(
+        rgb.permute(0, 3, 1, 2),
+        masks=torch.from_numpy(np.stack(holes))[:, None] if holes else None,
+        seeds=[one.item.seed for one in pictures],
+        progress=progress,
+        stop=stop,
+    )
+
+
+def file_of(opened: Opened, restored: Tensor) -> bytes | DiffIRError:
+    """The bytes of a restored picture (3, H, W), or why its format can't hold it."""
+    picture = join(restored.permute(1, 2, 0).numpy(), opened.picture)
+    alpha = opened.picture.alpha
+    if opened.holes is not None and alpha is not None:
+        picture = replace(picture, alpha=np.where(opened.holes, np.float32(1), alpha))
+    try:
+        return encode(picture, f".{opened.item.format}")
+    except DiffIRError as error:
+        return error
