@@ -26,7 +26,7 @@ HOLES = np.zeros(PHOTO.shape[:2], np.uint8)
 HOLES[5:12, 6:20] = 255
 VERBS = [
     *("restore", "models", "info", "convert", "cost", "evaluate", "compare"),
-    *("train", "runs", "find-rate", "degrade", "recipe", "serve"),
+    *("train", "runs", "find-rate", "degrade", "recipe", "serve", "probe"),
 ]
 DATA_VERBS = ["check", "blur-video", "masks", "prepare", "preview", "shard"]
 

@@ -114,6 +114,7 @@ from . import (  # noqa: E402, F401  (each registers its verb)
     find_rate,
     info,
     models,
+    probe,
     recipe,
     restore,
     runs,

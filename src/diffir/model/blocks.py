@@ -34,15 +34,23 @@ def modulate(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
 
 
 class IPRModulation(nn.Module):
-    """`F' = (W1 Z) ⊙ F + W2 Z`: the IPR chooses a scale and a shift for every channel."""
+    """`F' = (W1 Z) ⊙ F + W2 Z`: the IPR chooses a scale and a shift for every channel.
 
-    def __init__(self, dim: int, ipr_dim: int) -> None:
+    With `identity`, `F' = (1 + W1 Z) ⊙ F + W2 Z`: a Z of 0 changes nothing.
+    """
+
+    def __init__(self, dim: int, ipr_dim: int, identity: bool = False) -> None:
         super().__init__()
+        self.identity = identity
         self.linear = nn.Linear(ipr_dim, 2 * dim, bias=False)
 
+    def scale_and_shift(self, ipr: Tensor) -> tuple[Tensor, Tensor]:
+        """What an IPR (B, 4C') makes of the channels, (B, C) each; the 1 is in the scale."""
+        scale, shift = self.linear(ipr).chunk(2, dim=1)
+        return (1 + scale if self.identity else scale), shift
+
     def forward(self, x: Tensor, ipr: Tensor) -> Tensor:
-        scale, shift = self.linear(ipr).chunk(2, dim=1)  # (B, C) each
-        return modulate(x, scale, shift)
+        return modulate(x, *self.scale_and_shift(ipr))
 
 
 class DMTA(nn.Module):
@@ -86,14 +94,20 @@ class DynamicTransformerBlock(nn.Module):
     """Attention, then feed-forward, each behind a norm that the IPR modulates."""
 
     def __init__(
-        self, dim: int, num_heads: int, ffn_expansion: float, norm_bias: bool, ipr_dim: int
+        self,
+        dim: int,
+        num_heads: int,
+        ffn_expansion: float,
+        norm_bias: bool,
+        ipr_dim: int,
+        identity_modulation: bool = False,
     ) -> None:
         super().__init__()
         self.norm1 = LayerNorm2d(dim, norm_bias)
-        self.modulation1 = IPRModulation(dim, ipr_dim)
+        self.modulation1 = IPRModulation(dim, ipr_dim, identity_modulation)
         self.attention = DMTA(dim, num_heads)
         self.norm2 = LayerNorm2d(dim, norm_bias)
-        self.modulation2 = IPRModulation(dim, ipr_dim)
+        self.modulation2 = IPRModulation(dim, ipr_dim, identity_modulation)
         self.ffn = DGFN(dim, ffn_expansion)
 
     def forward(self, x: Tensor, ipr: Tensor) -> Tensor:

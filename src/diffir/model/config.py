@@ -1,5 +1,6 @@
 """DiffIRConfig: the architecture as numbers; tasks, widths and switches are values here."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,6 +54,19 @@ class DiffIRConfig:
     insert_variance: bool = False
     """Add noise after every reverse step but the last (the paper's variant V4, worse)."""
 
+    # Departures from the authors' form, whose setting is the default (docs/prior.md).
+    identity_modulation: bool = False
+    """Modulate by `(1 + W1 Z) ⊙ F + W2 Z`: a Z of 0 changes nothing."""
+    ipr_norm: Literal["none", "batch"] = "none"
+    """`batch`: stage 1 standardises each number of Z over the batch, in use by running moments."""
+    cpen_pooling: Literal["mean", "mean_std"] = "mean"
+    """What CPEN keeps of each channel's map: its mean, or its standard deviation, too."""
+    teacher_blur: float = 0.0
+    """σ in GT pixels of a Gaussian blur on the ground truth that CPEN of stage 1 sees."""
+    constant_ipr: bool = False
+    """Z is a vector that is learnt and the same for all pictures: a network without a prior, to
+    hold others against. It wants timesteps 0, and stage 1 alone trains it."""
+
     def __post_init__(self) -> None:
         """Refuse numbers that no network can be built from."""
         if self.upscale not in (1, 2, 4) or self.unshuffle not in (1, 2, 4):
@@ -81,11 +95,24 @@ class DiffIRConfig:
             )
         if self.insert_variance and not self.timesteps:
             raise ValueError("insert_variance with timesteps 0 found; there is no step to vary")
+        if not 0 <= self.teacher_blur < math.inf:
+            raise ValueError(f"teacher_blur {self.teacher_blur} found; it must be 0 or more")
+        if self.constant_ipr:
+            self._refuse_what_a_constant_has_no_use_for()
         if not 0 < self.beta_start <= self.beta_end < 1:
             raise ValueError(
                 f"beta from {self.beta_start} to {self.beta_end} found; "
                 f"they must rise between 0 and 1"
             )
+
+    def _refuse_what_a_constant_has_no_use_for(self) -> None:
+        neutral = {"timesteps": 0, "ipr_norm": "none", "cpen_pooling": "mean", "teacher_blur": 0}
+        for name, value in neutral.items():
+            if getattr(self, name) != value:
+                raise ValueError(
+                    f"constant_ipr with {name} {getattr(self, name)} found; a constant is neither "
+                    f"read off pictures nor guessed, so set {name} to {value}"
+                )
 
     @property
     def scale(self) -> int:

@@ -1,8 +1,12 @@
 """CPEN, the compact IR prior extraction network: from pictures to the 4C' numbers of Z."""
 
+from collections.abc import Callable
+
+import torch
 from torch import Tensor, nn
 
 LEAK = 0.1  # negative slope of every LeakyReLU here and in the denoiser
+EPS = 1e-8  # far below the variance of a small Z
 
 
 class ResidualBlock(nn.Module):
@@ -21,9 +25,26 @@ class ResidualBlock(nn.Module):
 class CPEN(nn.Module):
     """Extracts the IPR: convolutions, a mean over all positions, two linear layers."""
 
-    def __init__(self, in_channels: int, ipr_dim: int, num_blocks: int) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        ipr_dim: int,
+        num_blocks: int,
+        with_std: bool = False,
+        signed: bool = False,
+    ) -> None:
+        """Build.
+
+        Args:
+            in_channels: of the pixel-unshuffled pictures.
+            ipr_dim: 4C'.
+            num_blocks: residual blocks.
+            with_std: whether the standard deviation over positions stands beside the mean.
+            signed: whether the last activation is left out, for an IPR with both signs.
+        """
         super().__init__()
         dim = ipr_dim // 4
+        self.with_std = with_std
         self.embed = nn.Sequential(nn.Conv2d(in_channels, dim, 3, padding=1), nn.LeakyReLU(LEAK))
         self.blocks = nn.Sequential(*(ResidualBlock(dim) for _ in range(num_blocks)))
         self.expand = nn.Sequential(
@@ -34,14 +55,71 @@ class CPEN(nn.Module):
             nn.Conv2d(2 * dim, ipr_dim, 3, padding=1),
             nn.LeakyReLU(LEAK),
         )
-        self.mlp = nn.Sequential(
-            nn.Linear(ipr_dim, ipr_dim),
+        layers: list[nn.Module] = [
+            nn.Linear(2 * ipr_dim if with_std else ipr_dim, ipr_dim),
             nn.LeakyReLU(LEAK),
             nn.Linear(ipr_dim, ipr_dim),
             nn.LeakyReLU(LEAK),
-        )
+        ]
+        self.mlp = nn.Sequential(*(layers[:-1] if signed else layers))
 
     def forward(self, x: Tensor) -> Tensor:
         """Read the IPR, (B, 4C'), off pixel-unshuffled pictures, (B, in_channels, H, W)."""
         x = self.expand(self.blocks(self.embed(x)))  # (B, 4C', H, W)
-        return self.mlp(x.mean(dim=(2, 3)))
+        pooled = x.mean(dim=(2, 3))
+        if self.with_std:
+            pooled = torch.cat([pooled, std(x.float(), dim=(2, 3))], dim=1)  # (B, 8C')
+        return self.mlp(pooled)
+
+
+class ConstantIPR(CPEN):
+    """A CPEN that reads nothing: its IPR is learnt and the same for all pictures."""
+
+    def __init__(self, ipr_dim: int) -> None:
+        nn.Module.__init__(self)  # without CPEN's layers
+        self.ipr = nn.Parameter(0.03 * torch.randn(ipr_dim))  # as large as CPEN's is at first
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The IPR, (B, 4C'), whatever the pictures (B, …) are."""
+        return self.ipr.expand(len(x), -1)
+
+
+class BatchStandardization(nn.Module):
+    """Each number of Z with mean 0 and variance 1 over the batch; in use, by running moments.
+
+    It belongs to stage 1, so that the diffusion learns the standardised Z and a network in use has
+    nothing of it. There it is a fixed scale and shift, foldable into linear layers with a bias.
+    """
+
+    MOMENTUM = 0.1
+
+    def __init__(self, ipr_dim: int) -> None:
+        super().__init__()
+        self.mean: Tensor
+        self.std: Tensor  # not the variance, which half precision can't hold
+        self.register_buffer("mean", torch.zeros(ipr_dim))
+        self.register_buffer("std", torch.ones(ipr_dim))
+        self.whole_batch: Callable[[Tensor], Tensor] | None = None
+        """From the Z of a share of the batch to all; for several processes."""
+
+    def forward(self, ipr: Tensor) -> Tensor:
+        """(B, 4C') to the same, float32."""
+        ipr = ipr.float()
+        if not self.training:
+            return (ipr - self.mean) / (self.std.square() + EPS).sqrt()
+        of_all = self.whole_batch(ipr) if self.whole_batch else ipr
+        mean, spread = of_all.mean(dim=0), std(of_all, dim=0)
+        self.remember(mean.detach(), spread.detach())
+        return (ipr - mean) / spread
+
+    @torch.no_grad()
+    def remember(self, mean: Tensor, spread: Tensor) -> None:
+        """Move the running moments."""
+        self.mean.lerp_(mean, self.MOMENTUM)
+        variance = self.std.square().lerp_(spread.square(), self.MOMENTUM)
+        self.std.copy_(variance.sqrt())
+
+
+def std(x: Tensor, dim: int | tuple[int, int]) -> Tensor:
+    """Standard deviation, differentiable where it is 0."""
+    return (x.var(dim=dim, correction=0) + EPS).sqrt()

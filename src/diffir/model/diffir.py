@@ -1,14 +1,24 @@
 """DiffIRS1 and DiffIRS2: who feeds whom in the two stages of the method."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import DiffIRConfig
-from .cpen import CPEN
+from .cpen import CPEN, BatchStandardization, ConstantIPR
 from .denoiser import Denoiser
 from .diffusion import IPRDiffusion
 from .dirformer import DIRformer
+
+
+def cpen_of(config: DiffIRConfig, in_channels: int, *, signed: bool = False) -> CPEN:
+    """What makes the IPR (B, 4C') of pixel-unshuffled pictures (B, in_channels, H, W)."""
+    if config.constant_ipr:
+        return ConstantIPR(config.ipr_dim)
+    with_std = config.cpen_pooling == "mean_std"
+    return CPEN(in_channels, config.ipr_dim, config.cpen_blocks, with_std, signed)
 
 
 class DiffIRS1(nn.Module):
@@ -19,13 +29,18 @@ class DiffIRS1(nn.Module):
         self.config = config
         self.gt_unshuffle = config.cpen_unshuffle * config.scale
         gt_channels = 3 * self.gt_unshuffle**2
-        self.cpen = CPEN(config.cpen_lq_channels + gt_channels, config.ipr_dim, config.cpen_blocks)
+        self.cpen = cpen_of(config, config.cpen_lq_channels + gt_channels)
+        standardised = config.ipr_norm == "batch"
+        self.norm = BatchStandardization(config.ipr_dim) if standardised else nn.Identity()
         self.dirformer = DIRformer(config)
 
     def extract_ipr(self, lq: Tensor, gt: Tensor) -> Tensor:
         """Z, (B, 4C'), of LQ (B, in_channels, H, W) and GT (B, 3, H·scale, W·scale)."""
+        if self.config.teacher_blur:
+            gt = gaussian_blur(gt, self.config.teacher_blur)
         lq = F.pixel_unshuffle(lq, self.config.cpen_unshuffle)
-        return self.cpen(torch.cat([lq, F.pixel_unshuffle(gt, self.gt_unshuffle)], dim=1))
+        ipr = self.cpen(torch.cat([lq, F.pixel_unshuffle(gt, self.gt_unshuffle)], dim=1))
+        return self.norm(ipr)
 
     def forward(self, lq: Tensor, gt: Tensor) -> Tensor:
         """Restore LQ with the IPR of its own ground truth; (B, 3, H·scale, W·scale)."""
@@ -38,10 +53,15 @@ class DiffIRS2(nn.Module):
     def __init__(self, config: DiffIRConfig) -> None:
         super().__init__()
         self.config = config
-        self.cpen = CPEN(config.cpen_lq_channels, config.ipr_dim, config.cpen_blocks)
+        has_both_signs = config.ipr_norm == "batch"
+        self.cpen = cpen_of(
+            config, config.cpen_lq_channels, signed=has_both_signs and not config.timesteps
+        )
         if config.timesteps:
             self.denoiser = Denoiser(
-                config.ipr_dim, config.denoiser_layers, signed=config.prediction == "epsilon"
+                config.ipr_dim,
+                config.denoiser_layers,
+                signed=has_both_signs or config.prediction == "epsilon",
             )
         self.diffusion = IPRDiffusion(config)
         self.dirformer = DIRformer(config)
@@ -78,3 +98,15 @@ class DiffIRS2(nn.Module):
         Only a chain with inserted variance wants `step_noise` (T, B, 4C').
         """
         return self.dirformer(lq, self.estimate_ipr(lq, noise, step_noise))
+
+
+def gaussian_blur(pictures: Tensor, sigma: float) -> Tensor:
+    """(B, C, H, W) blurred; borders go on as their last pixel."""
+    radius = math.ceil(3 * sigma)
+    places = torch.arange(-radius, radius + 1, device=pictures.device, dtype=pictures.dtype)
+    kernel = (-0.5 * (places / sigma).square()).softmax(dim=0)
+    channels = pictures.shape[1]
+    row = kernel.expand(channels, 1, 1, -1)
+    padded = F.pad(pictures, [radius] * 4, mode="replicate")
+    blurred = F.conv2d(padded, row, groups=channels)
+    return F.conv2d(blurred, row.transpose(2, 3), groups=channels)

@@ -56,7 +56,12 @@ class DIRformer(nn.Module):
         def blocks(dim: int, heads: int, depth: int) -> Level:
             return Level(
                 DynamicTransformerBlock(
-                    dim, heads, config.ffn_expansion, config.norm_bias, config.ipr_dim
+                    dim,
+                    heads,
+                    config.ffn_expansion,
+                    config.norm_bias,
+                    config.ipr_dim,
+                    config.identity_modulation,
                 )
                 for _ in range(depth)
             )

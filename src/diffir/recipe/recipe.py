@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError
 
 from diffir.data import Augment, Bicubic, Degradation, Values
-from diffir.data.settings import named, sentence
+from diffir.data.settings import NotNegative, Positive, named, sentence
 from diffir.errors import RecipeError
 
 from .losses import IPR_LOSSES, IPRLoss, PixelL1, PixelLoss
@@ -40,6 +40,15 @@ class Recipe(Values):
     diffusion_training: Literal["all_steps", "single_step"] = "all_steps"
     """`single_step` is usual diffusion training, one random t a step: the paper's V2, worse. It
     serves the prior phase alone, for nothing comes out of the chain that a restorer could use."""
+    teacher_noise: NotNegative = 0.0
+    """σ of Gaussian noise on Z in stage 1, in units of Z's root mean square over the batch: a
+    bottleneck. 0 is the authors' form, as it is of the next three (docs/prior.md)."""
+    ipr_variance_weight: NotNegative = 0.0
+    """In stage 1, of VICReg's variance term: the numbers of Z shall differ between pictures."""
+    ipr_covariance_weight: NotNegative = 0.0
+    """In stage 1, of VICReg's covariance term: the numbers of Z shall not say the same."""
+    modulation_rate: Positive = 1.0
+    """In stage 1, the rate of CPEN and of the blocks' modulation, in units of the phase's."""
     gradient_clip: float | None = Field(default=None, gt=0)
     """Largest norm of the gradient, larger ones are scaled down; None leaves all as they are."""
     ema_decay: float = Field(default=0.999, ge=0, lt=1)

@@ -11,6 +11,7 @@ from torch import nn
 from diffir.checkpoints import Checkpoint, format
 from diffir.data import Feed, OnBad
 from diffir.data.stream import summary_of
+from diffir.errors import RecipeError
 from diffir.inference.devices import place
 from diffir.model import DiffIRS1, DiffIRS2
 from diffir.model.dirformer import Level
@@ -58,6 +59,7 @@ def train(
         DataError, PictureError: when the data can't be learnt from.
     """
     preset, fabric = order.preset, run.fabric
+    require_prior(preset, run.accumulate * fabric.world_size)
     beginning = order.beginning()
     feed = feed_of(
         preset,
@@ -116,7 +118,9 @@ class Training:
             stage = self.stage_of(name, model, teacher, adversary)
             run = replace(self.run, keep_best=self.keep_best)
             average = run_phase(name, stage, self.recipe, self.feed, run, adversary)
-            if isinstance(average, DiffIRS1):
+            if isinstance(average, DiffIRS1) and self.preset.config.constant_ipr:
+                model = for_use(average)
+            elif isinstance(average, DiffIRS1):
                 teacher, model = average, None
             else:
                 model = average
@@ -144,7 +148,7 @@ class Training:
         if name == "stage1":
             torch.manual_seed(recipe.seed)
             first = model if isinstance(model, DiffIRS1) else DiffIRS1(config)
-            return Stage1(self.placed(first), restoration)
+            return Stage1(self.placed(first), restoration, recipe)
         second = model if isinstance(model, DiffIRS2) else self.student(teacher)
         if name == "prior":
             assert teacher is not None
@@ -195,6 +199,8 @@ class Training:
     def save(self, network: nn.Module, path: Path, **facts: Any) -> None:
         """Write half-precision weights with everything that rebuilds the network."""
         assert isinstance(network, DiffIRS1 | DiffIRS2)
+        if network.config.constant_ipr:
+            network = for_use(network)
         checkpoint = Checkpoint(
             model=network,
             task=self.preset.task.name,
@@ -202,6 +208,38 @@ class Training:
             training=self.facts | facts,
         )
         format.save(checkpoint, path, dtype=torch.float16)
+
+
+def require_prior(preset: Preset, shares: int) -> None:
+    """Refuse phases that guess a constant, and batches in `shares` too small to speak of spread.
+
+    Raises:
+        RecipeError: when that is so.
+    """
+    recipe = recipe_of(preset)
+    phases = recipe.phases()
+    guessing = [name for name in ("prior", "joint") if name in phases]
+    if preset.config.constant_ipr and guessing:
+        raise RecipeError(
+            f"constant_ipr found with the phase {guessing[0]}, which has nothing to guess; "
+            f"leave it out ({guessing[0]}=null), for stage 1 alone trains this network"
+        )
+    spread = preset.config.ipr_norm == "batch" or recipe.ipr_variance_weight
+    if "stage1" not in phases or not (spread or recipe.ipr_covariance_weight):
+        return
+    smallest = min(batch for _, batch in phases["stage1"].all_sizes())
+    if smallest < 2 * shares:
+        raise RecipeError(
+            f"a batch of {smallest} in {shares} parts found in stage 1, where the spread of Z over "
+            f"the pictures of a part counts; give at least 2 to each"
+        )
+
+
+def for_use(network: DiffIRS1 | DiffIRS2) -> DiffIRS2:
+    """A network whose IPR is constant, as it is used: it never sees the ground truth."""
+    model = DiffIRS2(network.config)
+    model.load_state_dict(network.state_dict())
+    return model
 
 
 def alike(first: Adversary, second: Adversary) -> bool:

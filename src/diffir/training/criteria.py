@@ -18,6 +18,7 @@ from diffir.losses import (
     masked_l1,
     pixel_l1,
 )
+from diffir.losses.variety import ipr_covariance, ipr_variance
 from diffir.recipe import Charbonnier, IPRLoss, MaskedL1, Perceptual, PixelLoss, VGG19Features
 
 Terms = dict[str, Tensor]
@@ -43,6 +44,15 @@ def ipr_term(settings: IPRLoss, guessed: Tensor, true: Tensor) -> Tensor:
         "ipr_kl": partial(ipr_kl, temperature=settings.temperature),
     }
     return settings.weight * kinds[settings.kind](guessed.float(), true.float())
+
+
+def variety_terms(ipr: Tensor, variance_weight: float, covariance_weight: float) -> Terms:
+    """What keeps the IPRs (B, 4C') of a whole batch from being alike, weighted; without 0s."""
+    kinds = {
+        "ipr_variance": (variance_weight, ipr_variance),
+        "ipr_covariance": (covariance_weight, ipr_covariance),
+    }
+    return {name: weight * term(ipr) for name, (weight, term) in kinds.items() if weight}
 
 
 def perceptual_loss(settings: Perceptual) -> nn.Module:

@@ -16,6 +16,8 @@ def average_of(network: Network) -> Network:
 
 @torch.no_grad()
 def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
-    """`average ← decay · average + (1 − decay) · network`."""
+    """`average ← decay · average + (1 − decay) · network`, of parameters and buffers."""
     ours = [parameter.detach() for parameter in network.parameters()]
     torch._foreach_lerp_(list(average.parameters()), ours, 1 - decay)
+    for mean, buffer in zip(average.buffers(), network.buffers(), strict=True):
+        mean.lerp_(buffer, 1 - decay)  # running moments, which belong to averaged weights

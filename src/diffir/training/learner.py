@@ -1,5 +1,6 @@
 """Learner: a stage under Fabric with its optimizer; one call is one step."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,9 @@ from torch import Tensor, nn
 
 from .criteria import Terms
 from .sharding import whole
+
+OF_THE_PRIOR = re.compile(r"model\.(cpen|dirformer\..*\.modulation[12])\..*")
+"""Parameters that make the IPR or take it, by their name in a stage."""
 
 
 class Learner:
@@ -39,8 +43,14 @@ class Learner:
         if compiled:
             stage.compile()
         self.module = fabric.setup_module(stage)
-        learning = [p for p in stage.parameters() if p.requires_grad]  # shares, where sharded
-        adam = torch.optim.Adam(learning, lr=learning_rate, betas=adam_betas, fused=True)
+        groups = groups_of(stage)  # of shares, where sharded
+        self.factors = [factor for factor, _ in groups]
+        adam = torch.optim.Adam(
+            [{"params": parameters} for _, parameters in groups],
+            lr=learning_rate,
+            betas=adam_betas,
+            fused=True,
+        )
         optimizer = fabric.setup_optimizers(adam)
         assert not isinstance(optimizer, tuple)
         self.optimizer = optimizer
@@ -52,8 +62,8 @@ class Learner:
             The mean of each term over the parts, with the norm of the `gradient`, and what else
             the stage gave for each part.
         """
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        for factor, group in zip(self.factors, self.optimizer.param_groups, strict=True):
+            group["lr"] = factor * rate
         seen, others = list[Terms](), []
         for number, part in enumerate(parts, start=1):
             with self.fabric.no_backward_sync(self.module, enabled=number < len(parts)):
@@ -84,6 +94,18 @@ class Learner:
         )
         assert norm is not None
         return whole(norm.detach())
+
+
+def groups_of(stage: nn.Module) -> list[tuple[float, list[nn.Parameter]]]:
+    """What learns in a stage, by how fast, in units of the rate."""
+    learning = {name: p for name, p in stage.named_parameters() if p.requires_grad}
+    factor = getattr(stage, "prior_rate", 1.0)
+    if factor == 1:
+        return [(1.0, [*learning.values()])]
+    others, prior = list[nn.Parameter](), list[nn.Parameter]()
+    for name, parameter in learning.items():
+        (prior if OF_THE_PRIOR.fullmatch(name) else others).append(parameter)
+    return [(1.0, others), (factor, prior)]
 
 
 def mean_of(parts: Sequence[Terms]) -> Terms:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +62,9 @@ class Order:
         """Say in the folder whose run it is; raises RecipeError where it is another's."""
         mine = self.claimed()
         if (self.folder / FILE).exists():
-            there = read_claim(self.folder)
-            if any(there.get(key) != mine[key] for key in CLAIMED):
+            told = claimed_preset(read_claim(self.folder))  # with what later versions added
+            there = replace(self, preset=told).claimed()
+            if any(there[key] != mine[key] for key in CLAIMED):
                 raise RecipeError(
                     f"{self.folder} holds a run of another recipe; choose another output folder"
                 )

@@ -10,9 +10,11 @@ from torch import Tensor, nn
 from diffir.data import Batch, Draws
 from diffir.data.draws import noise_generator
 from diffir.model import DiffIRS1, DiffIRS2
-from diffir.recipe import IPRLoss, PixelL1
+from diffir.model.cpen import BatchStandardization
+from diffir.recipe import IPRLoss, PixelL1, Recipe
 
-from .criteria import RestorationLoss, Terms, ipr_term
+from .criteria import RestorationLoss, Terms, ipr_term, variety_terms
+from .whole_batch import size_of, whole_batch
 
 Noise = dict[str, Tensor]
 """What a stage wants drawn for each picture, (B, …)."""
@@ -24,6 +26,8 @@ class Stage(nn.Module):
     """A network and what it learns; the loop is common to all."""
 
     model: DiffIRS1 | DiffIRS2
+    prior_rate = 1.0
+    """Learning rate of what makes the IPR and takes it, in units of the phase's."""
 
     def noise(self, draws: Draws) -> Noise:
         """What `forward` wants drawn."""
@@ -37,14 +41,38 @@ class Stage(nn.Module):
 class Stage1(Stage):
     """Pretraining: DIRformer learns to use the IPR that CPEN reads off LQ and ground truth."""
 
-    def __init__(self, model: DiffIRS1, restoration: RestorationLoss = L1) -> None:
+    model: DiffIRS1
+
+    def __init__(
+        self, model: DiffIRS1, restoration: RestorationLoss = L1, recipe: Recipe | None = None
+    ) -> None:
+        """Build; the recipe tells what is done to Z: by default nothing, as the authors have it."""
         super().__init__()
         self.model, self.restoration = model.requires_grad_(True), restoration
+        self.recipe = recipe or Recipe()
+        self.prior_rate = self.recipe.modulation_rate
+        if isinstance(model.norm, BatchStandardization):
+            model.norm.whole_batch = whole_batch
+
+    def noise(self, draws: Draws) -> Noise:
+        """What is added to Z, where something is."""
+        if not self.recipe.teacher_noise:
+            return {}
+        return {"ipr": gaussian(draws, self.model.config.ipr_dim)}
 
     def forward(self, batch: Batch, noise: Noise) -> tuple[Terms, Tensor]:
-        """L_rec."""
-        restored = self.model(batch.lq, batch.gt)
-        return self.restoration(restored, batch), restored
+        """L_rec, and what keeps Z from being the same everywhere, where that is asked for."""
+        ipr = self.model.extract_ipr(batch.lq, batch.gt)
+        variety = self.variety(ipr)
+        if noise:
+            ipr = ipr + self.recipe.teacher_noise * size_of(ipr) * noise["ipr"]
+        restored = self.model.dirformer(batch.lq, ipr)
+        return self.restoration(restored, batch) | variety, restored
+
+    def variety(self, ipr: Tensor) -> Terms:
+        """Terms of the IPRs (B, 4C') of all processes."""
+        weights = self.recipe.ipr_variance_weight, self.recipe.ipr_covariance_weight
+        return variety_terms(whole_batch(ipr.float()), *weights) if any(weights) else {}
 
 
 class Stage2(Stage):

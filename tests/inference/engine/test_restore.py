@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import pairwise
 from threading import Event
 
@@ -60,6 +61,22 @@ def test_every_preset_comes_out_as_from_the_plain_network(
 ) -> None:
     model = network(toy(preset))
     lq, noise = inputs(model, *size)
+    assert (restore(model, lq, noise) - plain(model, lq, noise)).abs().max() < EXACT
+
+
+DEPARTURES = {
+    "identity": {"identity_modulation": True},
+    "standardised": {"ipr_norm": "batch"},
+    "spread": {"cpen_pooling": "mean_std"},
+    "no diffusion": {"timesteps": 0},
+    "constant": {"constant_ipr": True, "timesteps": 0},
+}
+
+
+@pytest.mark.parametrize("changes", DEPARTURES.values(), ids=DEPARTURES)
+def test_departures_from_the_published_form_come_out_as_well(changes: dict[str, object]) -> None:
+    model = network(replace(toy("sr-x2"), **changes))
+    lq, noise = inputs(model, 2, 3, 2)
     assert (restore(model, lq, noise) - plain(model, lq, noise)).abs().max() < EXACT
 
 

@@ -41,7 +41,7 @@ def folded(
 ) -> tuple[Tensor, Tensor]:
     """Weight (O, C) and bias (O) of a product that takes what is normalised alone."""
     weight = weight[:, :, 0, 0]
-    scale, shift = modulation.linear(ipr)[0].chunk(2)
+    scale, shift = (part[0] for part in modulation.scale_and_shift(ipr))
     if norm.bias is not None:
         shift = shift + norm.bias * scale
     return weight * (norm.weight * scale), weight @ shift

@@ -1,8 +1,11 @@
 """CPEN streamed: its residual blocks over a map in place, its mean over positions a running sum."""
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor, nn
 
-from diffir.model.cpen import CPEN
+from diffir.model.cpen import CPEN, EPS, ConstantIPR
 
 from .convolutions import convolution_of, embed
 from .streams import Stripes, convolved, lined, windows_of_map
@@ -15,11 +18,15 @@ def extract(
     cpen: CPEN, picture: Tensor, factor: int, x: Tensor, grid: Grid, tools: Tools
 ) -> Tensor:
     """The IPR (1, 4C') of a picture (C, factor·H, factor·W); x (H, W, C') is where it is made."""
+    if isinstance(cpen, ConstantIPR):
+        return cpen(picture[None])
     embed(cpen.embed[0], picture, factor, x, grid, tools, leaky=True)
     for block in cpen.blocks.children():
         run_residual_block(block, x, grid, tools)
-    mean = mean_of(expanded(cpen.expand, x, grid, tools), grid)
-    return cpen.mlp(mean[None].to(x))
+    powers = (1, 2) if cpen.with_std else (1,)
+    mean, *squares = means_of(powers, expanded(cpen.expand, x, grid, tools), grid)
+    spreads = [(square - mean.square() + EPS).sqrt() for square in squares]
+    return cpen.mlp(torch.cat([mean, *spreads])[None].to(x))
 
 
 def run_residual_block(block: nn.Module, x: Tensor, grid: Grid, tools: Tools) -> None:
@@ -49,12 +56,13 @@ def chain(
     return stripes
 
 
-def mean_of(stripes: Stripes, grid: Grid) -> Tensor:
-    """The mean (C) over all positions of a map that comes two rows late."""
-    total: float | Tensor = 0.0
+def means_of(powers: Sequence[int], stripes: Stripes, grid: Grid) -> list[Tensor]:
+    """The means (C) of some powers over all positions of a map that comes two rows late."""
+    totals: list[float | Tensor] = [0.0 for _ in powers]
     for start, rows in stripes:
         for low, high in grid.pieces(start, start + len(rows), late=2):
-            piece = rows[low - start : high - start].flatten(0, 1)
-            total = total + piece.float().sum(dim=0).double()
-    assert isinstance(total, Tensor)
-    return total / (grid.height * grid.width)
+            piece = rows[low - start : high - start].flatten(0, 1).float()
+            for index, power in enumerate(powers):
+                part = piece if power == 1 else piece.double() ** power
+                totals[index] = totals[index] + part.sum(dim=0).double()
+    return [torch.as_tensor(total) / (grid.height * grid.width) for total in totals]

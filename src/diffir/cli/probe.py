@@ -1,0 +1,141 @@
+"""diffir probe: what a network's prior knows, and what it is worth."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from .app import app, explained, fail, out, say, watched
+
+if TYPE_CHECKING:
+    from diffir.evaluation.probe_report import ProbeReport
+
+
+@app.command()
+@explained
+def probe(
+    model: Annotated[
+        str, typer.Argument(help="A name from `diffir models`, or a weights file, of stage 2")
+    ],
+    data: Annotated[str, typer.Option(help="Photos, of which LQ is made, or pairs; 3 at least")],
+    stage1: Annotated[
+        str | None, typer.Option(help="The stage-1 file of the same run: adds the true Z")
+    ] = None,
+    degradation: Annotated[
+        str | None,
+        typer.Option(help="Of photos without LQ; if not given, what the network learnt from"),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of degradation and probes")] = 0,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="All numbers, as .json")
+    ] = None,
+) -> None:
+    """Tell what the prior Z of a network knows of a picture, and what it is worth to it."""
+    if output is not None:
+        require_json(output)
+    from diffir.evaluation.probe import probe as ask
+
+    report = ask(model, data, stage1=stage1, degradation=degradation, seed=seed, watch=watched)
+    tell(report)
+    if output is not None:
+        write(report, output)
+        say(f"→ {output}")
+
+
+def require_json(output: Path) -> None:
+    """Refuse a report that can't be written, before minutes are spent."""
+    from diffir.inference.batch import require_writable
+
+    if output.suffix.lower() != ".json":
+        raise fail(f"{output} found; the report is JSON, so name it .json")
+    require_writable(output.parent)
+    if output.exists():
+        raise fail(f"{output} exists; choose another name")
+
+
+def write(report: "ProbeReport", output: Path) -> None:
+    """All numbers as JSON; what is not finite as text."""
+    import json
+    from dataclasses import asdict
+
+    from diffir.evaluation.report import finite
+    from diffir.files import write_whole
+
+    output.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(json.dumps(finite(asdict(report)), indent=1, ensure_ascii=False).encode(), output)
+
+
+def tell(report: "ProbeReport") -> None:
+    """Print a table for each question."""
+    say(
+        f"{report.pictures} pictures of {report.data}; LQ: {report.degradation}, seed {report.seed}"
+    )
+    for note in report.notes:
+        say(note)
+    for question, answer in (
+        ("What is Z worth? PSNR in dB, and how far from the network as it is.", scores(report)),
+        ("How far does Z differ between pictures? Standard deviation over size.", spreads(report)),
+        (
+            "What does Z tell of how LQ was made? R² by ridge regression: 1 all, 0 nothing; in "
+            "brackets what chance tells.",
+            facts(report),
+        ),
+        (
+            "How far does Z move the blocks? Standard deviation over pictures over mean size.",
+            modulation(report),
+        ),
+        (f"How does the chain come near the {report.steps_lead_to}? Mean distance.", steps(report)),
+    ):
+        if answer.row_count:
+            say(f"\n{question}")
+            out.print(answer)
+
+
+def scores(report: "ProbeReport") -> Table:
+    """A row a Z."""
+    table = Table("restorer", "with", "PSNR", "difference", "± error", box=None)
+    for row in report.scores:
+        apart = (
+            (f"{row.difference:+.3f}", f"{row.error:.3f}") if row is not report.scores[0] else ()
+        )
+        table.add_row(row.restorer, row.ipr, f"{row.psnr:.3f}", *apart)
+    return table
+
+
+def spreads(report: "ProbeReport") -> Table:
+    """A row a Z; its numbers one by one as quantiles."""
+    table = Table("Z", "all", "lowest tenth", "median", "highest tenth", "effective rank", box=None)
+    for row in report.spreads:
+        cells = (f"{value:.3f}" for value in (row.relative, *row.quantiles))
+        table.add_row(row.ipr, *cells, f"{row.rank:.1f} of {report.pictures - 1}")
+    return table
+
+
+def facts(report: "ProbeReport") -> Table:
+    """A row a fact."""
+    names = [*report.facts[0].readings] if report.facts else []
+    table = Table("fact", "pictures", *(f"from the {name}" for name in names), box=None)
+    for row in report.facts:
+        cells = (
+            f"{found.r2:.2f} ({found.shuffled:.2f} ± {found.shuffled_std:.2f})"
+            for found in row.readings.values()
+        )
+        table.add_row(row.fact, str(row.pictures), *cells)
+    return table
+
+
+def modulation(report: "ProbeReport") -> Table:
+    """A row a level."""
+    table = Table("blocks", "scale", "shift", box=None)
+    for row in report.modulation:
+        table.add_row(row.level, f"{row.scale:.3f}", f"{row.shift:.3f}")
+    return table
+
+
+def steps(report: "ProbeReport") -> Table:
+    """A row a step."""
+    table = Table("after step", "distance", "over mean |Z|", box=None)
+    for row in report.steps:
+        table.add_row(str(row.step), f"{row.distance:.4f}", f"{row.relative:.3f}")
+    return table

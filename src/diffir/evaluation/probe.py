@@ -1,0 +1,267 @@
+"""What the prior of a network knows and what it is worth: Ẑ beside other Z, probes, modulation.
+
+N pictures, Z (N, 4C'), T steps.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from diffir.data import Batch
+from diffir.data.draws import Facts
+from diffir.inference.devices import pick_device, place
+from diffir.inference.padding import pad_to_multiple
+from diffir.model import DiffIRS1, DiffIRS2, IPRModulation
+
+from .linear_probes import effective_rank, is_probed, labels_of, read_off
+from .probe_pictures import degradation_for, networks_of, pictures_for
+from .probe_report import QUANTILES, FactRead, Modulated, ProbeReport, Score, Spread, Step
+from .protocol import guessed_ipr_steps, placed, restored_with, score, true_ipr
+
+Watch: TypeAlias = Callable[[Iterable[Batch], str, int], Iterable[Batch]]
+"""Hands pictures on, so that somebody sees how far the work is; told what it is, and how many."""
+
+LEVELS = {
+    "encoders.0": "level 1, down",
+    "encoders.1": "level 2, down",
+    "encoders.2": "level 3, down",
+    "latent": "latent",
+    "decoders.0": "level 3, up",
+    "decoders.1": "level 2, up",
+    "decoders.2": "level 1, up",
+    "refinement": "refinement",
+}
+OWN, GUESSED, TRUE = "its own Ẑ", "guessed Ẑ", "true Z"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Priors:
+    """What is read off the pictures, float32 on the CPU."""
+
+    steps: Tensor
+    """Ẑ after each step, (T, N, 4C')."""
+    condition: Tensor
+    """(N, 4C')."""
+    true: Tensor | None
+    facts: list[Facts]
+
+    @property
+    def guessed(self) -> Tensor:
+        """Ẑ, (N, 4C')."""
+        return self.steps[-1]
+
+
+def unwatched(pictures: Iterable[Batch], _what: str, _total: int) -> Iterable[Batch]:
+    """Nobody looks."""
+    return pictures
+
+
+@torch.no_grad()
+def probe(
+    model: str,
+    data: str,
+    *,
+    stage1: str | None = None,
+    degradation: str | None = None,
+    seed: int = 0,
+    watch: Watch = unwatched,
+) -> ProbeReport:
+    """Ask a network for use what its prior knows.
+
+    Args:
+        model: what `load` takes, of stage 2.
+        data: anything that training takes, of 3 pictures at least; sizes may differ.
+        stage1: the network that taught it, to learn what the true Z is worth.
+        degradation: a key of `DEGRADATIONS` for pictures without LQ; None: as the network learnt.
+        seed: of degradation and probes.
+        watch: sees the pictures go by, twice.
+
+    Raises:
+        WeightsError: when a network can't be loaded, or is not of the stage that is wanted.
+        DataError, PictureError: when the pictures are too few or bad, or the degradation unfit.
+    """
+    checkpoint, network, teacher = networks_of(model, stage1)
+    told, makes = degradation_for(degradation, checkpoint)
+    pictures, notes = pictures_for(data, checkpoint.task, checkpoint.config.scale, makes, seed)
+    if all(entry.lq for _, entry in pictures.entries):
+        told = "the data's own LQ"
+    device = pick_device()
+    network = place(network, device)
+    teacher = place(teacher, device) if teacher else None
+    count = len(pictures)
+    priors = read(network, teacher, watch(pictures, "reading Z", count), device)
+    facts = facts_read(priors, seed)
+    if not facts:
+        notes.append("no fact about LQ is known of enough pictures, and differs between them")
+    asked = watch(pictures, "restoring", count)
+    return ProbeReport(
+        model=model,
+        stage1=stage1,
+        data=data,
+        degradation=told,
+        seed=seed,
+        pictures=count,
+        scores=scores_of(network, teacher, priors, asked, device),
+        spreads=spreads_of(priors),
+        facts=facts,
+        modulation=modulation_of(network, priors.guessed.to(device)),
+        steps=steps_of(priors),
+        steps_lead_to=GUESSED if priors.true is None else TRUE,
+        notes=notes,
+    )
+
+
+def read(
+    network: DiffIRS2, teacher: DiffIRS1 | None, pictures: Iterable[Batch], device: torch.device
+) -> Priors:
+    """All Z of the pictures, and what is known of each."""
+    steps, conditions, true, facts = list[Tensor](), list[Tensor](), list[Tensor](), list[Facts]()
+    for picture in pictures:
+        pair = placed(picture, device)
+        lq = pad_to_multiple(pair.lq, network.config.multiple_of)
+        steps.append(guessed_ipr_steps(network, pair).float().cpu())
+        conditions.append(network.extract_condition(lq).float().cpu())
+        if teacher is not None:
+            true.append(true_ipr(teacher, pair).float().cpu())
+        facts += picture.facts or ({},)
+    return Priors(
+        steps=torch.cat(steps, dim=1),
+        condition=torch.cat(conditions),
+        true=torch.cat(true) if true else None,
+        facts=facts,
+    )
+
+
+def handed_to(
+    network: DiffIRS2, teacher: DiffIRS1 | None, priors: Priors
+) -> list[tuple[str, str, DiffIRS1 | DiffIRS2, Tensor]]:
+    """Restorer and Z in words, the restorer, and its Z for each picture (N, 4C'); own Ẑ first."""
+    own, use = priors.guessed, "network for use"
+    rows: list[tuple[str, str, DiffIRS1 | DiffIRS2, Tensor]] = [(use, OWN, network, own)]
+    if network.config.timesteps:
+        rows.append((use, "CPEN's guess, no diffusion", network, priors.condition))
+    rows += [
+        (use, "another picture's Ẑ", network, own.roll(-1, dims=0)),
+        (use, "the mean Ẑ", network, mean_of(own)),
+        (use, "zero", network, torch.zeros_like(own)),
+    ]
+    if teacher is None or priors.true is None:
+        return rows
+    restorers: tuple[tuple[str, DiffIRS1 | DiffIRS2], ...] = ((use, network), ("stage 1", teacher))
+    for name, restorer in restorers:
+        rows += [
+            (name, "the true Z", restorer, priors.true),
+            (name, "another picture's true Z", restorer, priors.true.roll(-1, dims=0)),
+            (name, "the mean true Z", restorer, mean_of(priors.true)),
+        ]
+    return rows
+
+
+def mean_of(ipr: Tensor) -> Tensor:
+    """The mean over pictures, for each of them: (N, 4C')."""
+    return ipr.mean(dim=0).expand_as(ipr)
+
+
+def scores_of(
+    network: DiffIRS2,
+    teacher: DiffIRS1 | None,
+    priors: Priors,
+    pictures: Iterable[Batch],
+    device: torch.device,
+) -> list[Score]:
+    """Scores with every Z."""
+    rows = handed_to(network, teacher, priors)
+    values: list[list[float]] = [[] for _ in rows]
+    for index, picture in enumerate(pictures):
+        pair = placed(picture, device)
+        for found, (_, _, restorer, iprs) in zip(values, rows, strict=True):
+            restored = restored_with(iprs[index : index + 1].to(device), restorer, pair)
+            found.append(score(restored, pair, network.config.scale))
+    scores = []
+    for (restorer_name, ipr, _, _), found in zip(rows, values, strict=True):
+        apart = [mine - own for mine, own in zip(found, values[0], strict=True)]
+        scores.append(
+            Score(
+                restorer=restorer_name,
+                ipr=ipr,
+                psnr=fmean(found),
+                difference=fmean(apart),
+                error=stdev(apart) / math.sqrt(len(apart)),
+            )
+        )
+    return scores
+
+
+def known_iprs(priors: Priors) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float64]]]:
+    """Ẑ, and Z where it is known, (N, 4C') each."""
+    iprs = {GUESSED: priors.guessed} | ({} if priors.true is None else {TRUE: priors.true})
+    return {name: ipr.double().numpy() for name, ipr in iprs.items()}
+
+
+def spreads_of(priors: Priors) -> list[Spread]:
+    """How far Z differs."""
+    spreads = []
+    for name, ipr in known_iprs(priors).items():
+        std, size = ipr.std(axis=0, ddof=1), np.abs(ipr).mean(axis=0)
+        of_each = std / np.maximum(size, np.finfo(np.float64).tiny)
+        spreads.append(
+            Spread(
+                ipr=name,
+                relative=float(std.mean() / size.mean()),
+                quantiles=tuple(np.quantile(of_each, QUANTILES).tolist()),
+                rank=effective_rank(ipr),
+            )
+        )
+    return spreads
+
+
+def facts_read(priors: Priors, seed: int) -> list[FactRead]:
+    """What straight lines read off Z."""
+    iprs = known_iprs(priors)
+    return [
+        FactRead(
+            fact=fact,
+            pictures=int(np.isfinite(label).sum()),
+            readings={name: read_off(ipr, label, seed) for name, ipr in iprs.items()},
+        )
+        for fact, label in labels_of(priors.facts).items()
+        if is_probed(label)
+    ]
+
+
+def modulation_of(network: DiffIRS2, ipr: Tensor) -> list[Modulated]:
+    """How far Ẑ (N, 4C') moves each level's scales and shifts, mean over its blocks."""
+    found = []
+    for place_, level in LEVELS.items():
+        modulations = [
+            module
+            for module in network.dirformer.get_submodule(place_).modules()
+            if isinstance(module, IPRModulation)
+        ]
+        both = [module.scale_and_shift(ipr) for module in modulations]
+        if both:
+            scale, shift = (fmean(map(relative_spread, part)) for part in zip(*both, strict=True))
+            found.append(Modulated(level=level, scale=scale, shift=shift))
+    return found
+
+
+def relative_spread(values: Tensor) -> float:
+    """Standard deviation over N, mean over the rest, over mean size; of (N, C)."""
+    return float(values.std(dim=0).mean() / values.abs().mean())
+
+
+def steps_of(priors: Priors) -> list[Step]:
+    """How the chain comes near its goal."""
+    goal = priors.guessed if priors.true is None else priors.true
+    distances = (priors.steps - goal).abs().mean(dim=(1, 2)).tolist()
+    size = float(goal.abs().mean())
+    return [
+        Step(step=number, distance=distance, relative=distance / size)
+        for number, distance in enumerate(distances, start=1)
+    ]
