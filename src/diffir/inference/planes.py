@@ -10,6 +10,7 @@ from PIL import Image
 
 from diffir.images import Picture
 from diffir.images.exif import of_bytes, packed
+from diffir.images.holes import Holes
 
 
 def split(picture: Picture) -> NDArray[np.float32]:
@@ -20,13 +21,13 @@ def split(picture: Picture) -> NDArray[np.float32]:
     return np.repeat(picture.pixels, 3, axis=2) if picture.is_gray else picture.pixels
 
 
-def join(restored: NDArray[np.floating], picture: Picture) -> Picture:
+def join(restored: NDArray[np.floating], picture: Picture, holes: Holes | None = None) -> Picture:
     """The restored colours with the alpha, bit depth and metadata of the `picture` they came from.
 
     `restored` is (sH, sW, 3), s a whole number; it is clipped to [0, 1]. Gray pictures stay gray,
     by the mean of the channels: the network's errors in them count alike, luma would trust one
-    most. Alpha is untouched for s = 1, and otherwise enlarged bicubically. Raises ValueError for
-    another shape, PictureError for NaN.
+    most. Alpha is untouched for s = 1, but 1 in `holes`, which are filled, and otherwise enlarged
+    bicubically. Raises ValueError for another shape, PictureError for NaN.
     """
     height, width = restored.shape[:2]
     scale = height // picture.height
@@ -36,10 +37,13 @@ def join(restored: NDArray[np.floating], picture: Picture) -> Picture:
             f"{(picture.height, picture.width)}, and 3 channels"
         )
     colours = np.clip(restored, 0, 1).astype(np.float32)
+    alpha = picture.alpha
+    if alpha is not None and holes is not None:
+        alpha = np.where(holes, np.float32(1), alpha)
     return replace(
         picture,
         pixels=colours.mean(axis=2, keepdims=True) if picture.is_gray else colours,
-        alpha=picture.alpha if scale == 1 else _enlarge(picture.alpha, width, height),
+        alpha=alpha if scale == 1 else _enlarge(alpha, width, height),
         exif=packed(of_bytes(picture.exif), width=width, height=height),
     )
 

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -130,10 +129,7 @@ class Restorer:
         restored = self.restore_batch(
             rgb, masks=holes_tensor, seeds=[seed], progress=progress, stop=stop
         )
-        joined = join(restored[0].permute(1, 2, 0).numpy(), picture)
-        if holes is None or picture.alpha is None:
-            return joined
-        return replace(joined, alpha=np.where(holes, np.float32(1), picture.alpha))
+        return join(restored[0].permute(1, 2, 0).numpy(), picture, holes)
 
     def holes(self, picture: Picture, mask: ImageLike | None) -> Holes | None:
         """Where the picture has holes, None for tasks without masks; raises MaskError."""

@@ -1,7 +1,7 @@
 """From the bytes of pictures to the bytes of restored ones, as the command line makes them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from threading import Event
 
 import numpy as np
@@ -80,10 +80,7 @@ def run(restorer: Restorer, pictures: Sequence[Opened], progress: Progress, stop
 
 def file_of(opened: Opened, restored: Tensor) -> bytes | DiffIRError:
     """The bytes of a restored picture (3, H, W), or why its format can't hold it."""
-    picture = join(restored.permute(1, 2, 0).numpy(), opened.picture)
-    alpha = opened.picture.alpha
-    if opened.holes is not None and alpha is not None:
-        picture = replace(picture, alpha=np.where(opened.holes, np.float32(1), alpha))
+    picture = join(restored.permute(1, 2, 0).numpy(), opened.picture, opened.holes)
     try:
         return encode(picture, f".{opened.item.format}")
     except DiffIRError as error:
