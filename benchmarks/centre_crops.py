@@ -1,6 +1,6 @@
 """Centre crops of a folder's pictures as PNG, for benchmarks that want one size.
 
-    python benchmarks/centre_crops.py DATA/val/sr/B100/HR -o crops --side 256
+python benchmarks/centre_crops.py DATA/val/sr/B100/HR -o crops --side 256
 """
 
 import argparse

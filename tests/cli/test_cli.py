@@ -128,7 +128,7 @@ def test_a_folder_keeps_its_structure_and_a_bad_file_is_told_and_skipped(here):
     assert result.exit_code == 2
     assert "failed: in/bad.png" in result.output
     assert "3 restored, 0 skipped, 1 failed" in result.output
-    names = {path.as_posix() for path in Path("out").rglob("*.*")}
+    names = {path.as_posix() for path in Path("out").rglob("*.*")} - {"out/manifest.jsonl"}
     assert names == {"out/[a].png", "out/:dog:.png", "out/x y/é日本.jpg"}
     assert all(f"→ {name}\n" in result.output for name in names)
     again = restore("in", "-o", "out")
@@ -143,7 +143,7 @@ def test_a_folder_of_masks_goes_by_names(here):
     result = restore("in", "-o", "out", "--mask", "masks", model="inpaint")
     assert result.exit_code == 2
     assert "in/a.png has no mask" in result.output
-    assert [path.name for path in Path("out").iterdir()] == ["b.png"]
+    assert [path.name for path in Path("out").glob("*.png")] == ["b.png"]
 
 
 def test_overwriting_is_a_choice(here):
@@ -244,7 +244,7 @@ def test_ctrl_c_leaves_whole_pictures_and_no_half_ones(here):
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert errors == "interrupted; whole files stay, nothing half-written is left\n"
-    written = sorted(Path("out").iterdir())
+    written = sorted(path for path in Path("out").iterdir() if path.name != "manifest.jsonl")
     assert 1 <= len(written) < 300
     assert {(path.suffix, read(path).width) for path in written} == {(".png", 32)}
 

@@ -1,9 +1,11 @@
 """diffir restore: pictures in, better pictures out."""
 
 import logging
+import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -21,6 +23,8 @@ from .app import USER_MISTAKE, Device, app, complain, err, explained, fail, out,
 
 if TYPE_CHECKING:
     from diffir.inference.batch import Outcome
+    from diffir.inference.jobs import Job
+    from diffir.inference.manifest import Manifest
 
 
 @app.command()
@@ -58,40 +62,141 @@ def restore(
         int | None, typer.Option(min=1, help="Largest picture to read; raise it if you trust yours")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there")] = False,
+    include: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="GLOB", help="Only what fits, below the given folder; may be repeated"
+        ),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(metavar="GLOB", help="Not what fits; may be repeated")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes, each with a network; else one, this")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, and write nothing")
+    ] = False,
     verbose: Annotated[
         bool, typer.Option("-v", "--verbose", help="Say of each picture what it will take")
     ] = False,
 ) -> None:
-    """Restore pictures, or every picture in folders (their structure is kept)."""
-    from diffir.images import MAX_PIXELS
-    from diffir.inference import Restorer
-    from diffir.inference.batch import plan, restore_files
-    from diffir.inference.engine import bytes_of
-    from diffir.tasks import unwanted_mask
+    """Restore pictures, or every picture in folders (their structure is kept).
 
-    jobs = plan(sources, output, mask, suffix and "." + suffix.lstrip(".").lower())
-    if jobs[0].target == output and output.exists() and not overwrite:
+    A folder's manifest.jsonl says what was made of what: the next run goes on where one was ended.
+    """
+    from diffir.files import digest_of
+    from diffir.images import MAX_PIXELS
+    from diffir.inference.engine import bytes_of
+    from diffir.inference.jobs import means_folder, plan
+    from diffir.inference.manifest import Settings, open_manifest, read_manifest
+    from diffir.loading import weights_file
+
+    jobs = plan(
+        sources,
+        output,
+        mask,
+        suffix and "." + suffix.lstrip(".").lower(),
+        include=include or (),
+        exclude=exclude or (),
+    )
+    into_folder = means_folder(sources, output)
+    if not into_folder and output.exists() and not overwrite:
         raise fail(f"{output} exists; choose another name or add --overwrite")
     budget = None if memory is None else bytes_of(memory)
-    restorer = Restorer.from_pretrained(model, device=device, precision=precision, memory=budget)
-    if mask and not restorer.task.wants_mask:
-        raise unwanted_mask(restorer.task.name)
+    weights = digest_of(weights_file(model))
+    settings = Settings(model=model, weights=weights, seed=seed, precision=precision)
+    if dry_run:
+        foretell(jobs, read_manifest(output, settings) if into_folder else None, overwrite)
+        return
     if verbose:
         tell_plans()
-    began = time.monotonic()
-    outcomes = []
-    with files_bar(len(jobs)) as progress:
-        for outcome in restore_files(
-            restorer,
-            jobs,
-            seed=seed,
-            overwrite=overwrite,
-            max_pixels=max_pixels or MAX_PIXELS,
-            progress=progress,
-        ):
+    with sigterm_as_ctrl_c():
+        run = runner(model, device, precision, budget, workers=workers, has_mask=mask is not None)
+        began = time.monotonic()
+        opened = open_manifest(output, settings, jobs) if into_folder else nullcontext()
+        with opened as manifest, files_bar(len(jobs)) as progress:
+            outcomes = reported(
+                run(
+                    jobs,
+                    seed=seed,
+                    overwrite=overwrite,
+                    max_pixels=max_pixels or MAX_PIXELS,
+                    progress=progress,
+                    manifest=manifest,
+                )
+            )
+        summarise(outcomes, time.monotonic() - began)
+
+
+def runner(
+    model: str,
+    device: str,
+    precision: Literal["float32", "bfloat16"],
+    budget: int | None,
+    *,
+    workers: int | None,
+    has_mask: bool,
+) -> "Callable[..., Generator[Outcome, None, None]]":
+    """What restores jobs, in this process or in several; raises as `Restorer.from_pretrained`."""
+    from diffir.inference import Restorer
+    from diffir.inference.batch import restore_files
+    from diffir.inference.devices import pick_device
+    from diffir.inference.engine import default_budget
+    from diffir.inference.workers import restore_in_processes
+    from diffir.tasks import unwanted_mask
+
+    place = pick_device(device)
+    free = default_budget(place) if place.type == "cpu" else None
+    if workers is not None and budget is None and free is not None:
+        budget = free // workers  # else each would take all that is free
+    build = partial(
+        Restorer.from_pretrained, model, device=device, precision=precision, memory=budget
+    )
+    restorer = build() if workers is None else build(device="cpu")  # there, to see what is wrong
+    if has_mask and not restorer.task.wants_mask:
+        raise unwanted_mask(restorer.task.name)
+    if workers is None:
+        return partial(restore_files, restorer)
+    return partial(restore_in_processes, build, workers=workers)
+
+
+@contextmanager
+def sigterm_as_ctrl_c() -> "Iterator[None]":
+    """Let SIGTERM, which ends services and jobs of clusters, do what Ctrl-C does."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def foretell(jobs: "list[Job]", manifest: "Manifest | None", overwrite: bool) -> None:
+    """Say what a run would do with each file."""
+    from diffir.inference.batch import decide
+    from diffir.inference.manifest import known_to
+
+    decisions = [decide(job, known_to(manifest, job), overwrite=overwrite) for job in jobs]
+    for job, outcome in zip(jobs, decisions, strict=True):
+        if outcome is None:
+            say(f"would restore: {job.source} → {job.target}")
+        elif outcome.error:
+            say(f"would fail: {outcome.error}")
+        else:
+            say(f"would skip, for {outcome.skipped}: {job.target}")
+    failed = sum(1 for outcome in decisions if outcome and outcome.error)
+    skipped = sum(1 for outcome in decisions if outcome and outcome.skipped)
+    say(f"{len(jobs) - failed - skipped} to restore, {skipped} to skip, {failed} to fail")
+
+
+def reported(outcomes: "Generator[Outcome, None, None]") -> "list[Outcome]":
+    """All outcomes, a line of each printed at once; ended early, they end what makes them."""
+    with closing(outcomes) as running:
+        seen = []
+        for outcome in running:
             report(outcome)
-            outcomes.append(outcome)
-    summarise(outcomes, time.monotonic() - began)
+            seen.append(outcome)
+        return seen
 
 
 def tell_plans() -> None:
@@ -125,7 +230,7 @@ def report(outcome: "Outcome") -> None:
         return
     line = f"{job.source} → {job.target}"
     if outcome.skipped:
-        line = f"skipped, for it is there (--overwrite replaces): {job.target}"
+        line = f"skipped, for {outcome.skipped} (--overwrite replaces): {job.target}"
     # On a screen both streams are one, and only the bar's own console writes above the bar.
     screen = err if err.is_terminal and out.is_terminal else out
     screen.print(line, soft_wrap=True)
@@ -137,6 +242,9 @@ def summarise(outcomes: "list[Outcome]", seconds: float) -> None:
     skipped = sum(1 for outcome in outcomes if outcome.skipped)
     if len(outcomes) > 1:
         restored = len(outcomes) - failed - skipped
-        say(f"{restored} restored, {skipped} skipped, {failed} failed in {seconds:.1f} s")
+        say(
+            f"{restored} restored, {skipped} skipped, {failed} failed in {seconds:.1f} s "
+            f"({restored / max(seconds, 1e-3):.2f} pictures/s)"
+        )
     if failed:
         raise typer.Exit(USER_MISTAKE)

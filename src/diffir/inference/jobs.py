@@ -1,0 +1,221 @@
+"""Which file becomes which, decided before anything is written."""
+
+import os
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from diffir.errors import MaskError, PictureError
+from diffir.images import SUFFIXES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One file to restore."""
+
+    source: Path
+    target: Path
+    relative: Path
+    """The source below the given folder; its name where it was given by itself."""
+    mask: Path | None = None
+
+
+def plan(
+    sources: Sequence[Path],
+    output: Path,
+    mask: Path | None = None,
+    suffix: str | None = None,
+    *,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+) -> list[Job]:
+    """What to restore into what; nothing is written, and pictures are not opened.
+
+    One file goes to `output` itself, unless that is a folder; several files and folders go into the
+    folder `output`, the structure below each given folder kept. Where output or masks lie inside a
+    given folder, they are not taken for pictures to restore.
+
+    Args:
+        sources: files and folders.
+        output: a file or a folder.
+        mask: one mask for all, or a folder of masks with the pictures' names (any picture suffix).
+        suffix: of the files written into a folder, say `.png`; None keeps each picture's own.
+        include: patterns of `fnmatch` for the path below the given folder, `*` crossing slashes;
+            what fits none is left out. Empty: all.
+        exclude: what fits one of these is left out.
+
+    Raises:
+        PictureError: when a source is missing or empty of pictures, no picture fits the patterns,
+            the output can't be there, an output is an input or would become one, or two pictures
+            would become one file.
+        MaskError: when the mask, or the folder of masks, is missing.
+    """
+    if mask is not None and not mask.exists():
+        raise MaskError(f"{mask} does not exist; give a mask or a folder of masks")
+    into_folder = means_folder(sources, output)
+    require_suffix(suffix, output, into_folder)
+    require_writable(output if into_folder else output.parent)
+    masks = masks_by_name(mask) if mask is not None and mask.is_dir() else {}
+    jobs = []
+    for source in sources:
+        require_apart(source, output)
+        for file, relative in pictures_of(source, [path for path in (output, mask) if path]):
+            target = output / relative if into_folder else output
+            if suffix:
+                target = target.with_suffix(suffix)
+            found = mask_of(relative, mask, masks)
+            jobs.append(Job(source=file, target=target, relative=relative, mask=found))
+    jobs = [job for job in jobs if is_wanted(job.relative, include, exclude)]
+    if not jobs:
+        raise PictureError("no picture fits --include and --exclude; `*` alone fits every one")
+    refuse_collisions(jobs)
+    refuse_new_inputs(jobs, [source for source in sources if source.is_dir()], output)
+    return jobs
+
+
+def is_wanted(relative: Path, include: Sequence[str], exclude: Sequence[str]) -> bool:
+    """Whether a path fits one of the patterns to include, if any, and none of those to exclude."""
+    name = relative.as_posix()
+    if include and not any(fnmatchcase(name, pattern) for pattern in include):
+        return False
+    return not any(fnmatchcase(name, pattern) for pattern in exclude)
+
+
+def is_picture_name(path: Path) -> bool:
+    """Whether the name ends as those of pictures that can be written."""
+    return path.suffix.lower() in SUFFIXES
+
+
+def means_folder(sources: Sequence[Path], output: Path) -> bool:
+    """Whether the output is a folder to put pictures in; raises PictureError where it can't be."""
+    if output.is_dir():
+        return True
+    if len(sources) == 1 and not sources[0].is_dir():
+        if output.suffix and not is_picture_name(output):
+            raise PictureError(
+                f"{output} has no suffix of a picture; name one of {', '.join(SUFFIXES)}, "
+                "or make a folder of that name first"
+            )
+        return not output.suffix
+    if is_picture_name(output):
+        raise PictureError(
+            f"{output} is named as one picture; folders and several pictures want a folder"
+        )
+    return True
+
+
+def require_suffix(suffix: str | None, output: Path, into_folder: bool) -> None:
+    """Raise PictureError for a suffix that is none of a picture, or that the output contradicts."""
+    if suffix is not None and suffix not in SUFFIXES:
+        raise PictureError(f"format {suffix[1:]!r} found; wanted one of {', '.join(SUFFIXES)}")
+    if suffix is not None and not into_folder and output.suffix.lower() != suffix:
+        raise PictureError(
+            f"{output} and format {suffix[1:]!r} found; formats are for folders, so leave it out"
+        )
+
+
+def require_writable(folder: Path) -> None:
+    """Raise PictureError, before hours are spent, where the folder can't be made or written to."""
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not nearest.is_dir():
+        raise PictureError(f"{nearest} is a file; name another output folder")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise PictureError(f"{nearest} can't be written to; change its rights or name another one")
+
+
+def pictures_of(source: Path, left_out: Iterable[Path]) -> list[tuple[Path, Path]]:
+    """The pictures of a file or folder, each with its path relative to the folder.
+
+    What lies in a folder under paths of `left_out` that are inside it stays out.
+    """
+    if not source.exists():
+        raise PictureError(f"{source} does not exist; check the path")
+    if not source.is_dir():
+        return [(source, Path(source.name))]
+    root = source.resolve()
+    inside = [path.resolve() for path in left_out if root in path.resolve().parents]
+    files = [
+        file
+        for file in pictures_below(source)
+        if not any(file.resolve().is_relative_to(path) for path in inside)
+    ]
+    if not files:
+        raise PictureError(f"{source} holds no picture; looked for {', '.join(SUFFIXES)}")
+    return [(file, file.relative_to(source)) for file in files]
+
+
+def pictures_below(folder: Path) -> list[Path]:
+    """Every file in a folder and its folders that is named as a picture, sorted."""
+    return sorted(path for path in folder.rglob("*") if is_picture_name(path) and path.is_file())
+
+
+def masks_by_name(folder: Path) -> dict[Path, Path]:
+    """The masks in a folder by their relative path, with its suffix and without."""
+    masks = {file.relative_to(folder): file for file in pictures_below(folder)}
+    return masks | {relative.with_suffix(""): file for relative, file in masks.items()}
+
+
+def mask_of(relative: Path, mask: Path | None, masks: dict[Path, Path]) -> Path | None:
+    """The mask of a picture, or where in the folder `mask` it was expected."""
+    if mask is None or not mask.is_dir():
+        return mask
+    return masks.get(relative, masks.get(relative.with_suffix(""), mask / relative))
+
+
+def require_apart(source: Path, output: Path) -> None:
+    """Raise PictureError where the pictures' folder is the output, too."""
+    if source.is_dir() and output.is_dir() and output.samefile(source):
+        raise PictureError(
+            f"{output} is an input, so outputs would become inputs; "
+            f"name another folder, say {output / 'restored'}"
+        )
+
+
+def refuse_collisions(jobs: Sequence[Job]) -> None:
+    """Raise PictureError where an output would overwrite an input, a mask or another output."""
+    inputs = {identity(path) for job in jobs for path in (job.source, job.mask) if path} - {None}
+    seen: dict[str, Job] = {}
+    for job in jobs:
+        if identity(job.target) in inputs:
+            raise PictureError(f"{job.target} is an input; choose another output")
+        other = seen.setdefault(name_on_any_disk(job.target), job)
+        if other is job:
+            continue
+        if other.target.resolve() == job.target.resolve():
+            raise PictureError(
+                f"{other.source} and {job.source} would both become {job.target}; "
+                f"restore them apart"
+            )
+        raise PictureError(
+            f"{other.target} and {job.target} would be one file where the case of letters does "
+            f"not count; rename {job.source}, or restore them apart"
+        )
+
+
+def refuse_new_inputs(jobs: Sequence[Job], folders: Sequence[Path], output: Path) -> None:
+    """Raise PictureError where an output would be an input of the next run."""
+    around = output.resolve()
+    roots = [
+        root for root in (folder.resolve() for folder in folders) if root not in around.parents
+    ]
+    for job in jobs if roots else ():
+        if any(root in job.target.resolve().parents for root in roots):
+            raise PictureError(
+                f"{job.target} would be an input of the next run; choose another output"
+            )
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """What is the same for all names of one file, in any case of letters; None without a file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def name_on_any_disk(path: Path) -> str:
+    """A path as disks compare it that ignore the case of letters and how accents are spelt."""
+    return unicodedata.normalize("NFC", str(path.resolve())).casefold()

@@ -1,0 +1,229 @@
+"""Many files in several processes: each has a restorer of its own, the parent alone writes.
+
+A process holds no file that it could leave half-written, so it may be killed at any moment.
+"""
+
+import multiprocessing
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from threading import Thread
+from typing import TypeAlias
+
+import torch
+
+from diffir.errors import DeviceError, DiffIRError
+from diffir.images import MAX_PIXELS
+
+from .batch import Encoded, Outcome, make, save_encoded
+from .jobs import Job
+from .manifest import Known, Manifest, known_to
+from .restorer import Progress, Restorer
+
+Build: TypeAlias = Callable[[], Restorer]
+"""What a process gets its restorer from; it travels there by pickle."""
+Step: TypeAlias = Callable[[Restorer, Job, Known | None], Encoded | Outcome]
+Ready: TypeAlias = bool
+Message: TypeAlias = Ready | DiffIRError | Encoded | Outcome | None
+"""From a process: it is ready, or could not get so, or a result; None when it has died."""
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worker:
+    """A process, and what it does."""
+
+    process: SpawnProcess
+    ready: bool = False
+    job: Job | None = None
+
+
+Crew: TypeAlias = dict[Connection, Worker]
+"""The living processes by our ends of their pipes."""
+
+
+def restore_in_processes(
+    build: Build,
+    jobs: Sequence[Job],
+    *,
+    workers: int,
+    seed: int = 0,
+    overwrite: bool = False,
+    max_pixels: int = MAX_PIXELS,
+    progress: Progress | None = None,
+    manifest: Manifest | None = None,
+) -> Generator[Outcome, None, None]:
+    """As `restore_files`, in `workers` processes, the files in the order in which they end.
+
+    A file whose process is killed, say for lack of memory, fails, and a new process goes on.
+
+    Raises:
+        DiffIRError: what `build` raises in a process.
+        DeviceError: when no process could start.
+    """
+
+    step = partial(make, seed=seed, overwrite=overwrite, max_pixels=max_pixels)
+    results = results_of(build, step, deque(jobs), partial(known_to, manifest), workers)
+    for done, encoded in enumerate(results, start=1):
+        outcome = save_encoded(encoded, manifest, overwrite=overwrite)
+        if progress is not None:
+            progress(done)
+        yield outcome
+
+
+def results_of(
+    build: Build,
+    step: Step,
+    waiting: deque[Job],
+    ask: Callable[[Job], Known | None],
+    workers: int,
+) -> Iterator[Encoded | Outcome]:
+    """What the processes make of the jobs; however it ends, no process is left."""
+    crew: Crew = {}
+    workers = min(workers, len(waiting))
+    hire = partial(start, crew, build, step, threads_for(workers))
+    try:
+        for _ in range(workers):
+            hire()
+        while crew:
+            for pipe in ready_pipes(crew):
+                worker, message = crew[pipe], receive(pipe)
+                if isinstance(message, DiffIRError):
+                    raise message
+                if message is None or not waiting:
+                    part_from(crew, pipe)
+                else:
+                    assign(crew, pipe, waiting.popleft(), ask)
+                if message is None and worker.ready and waiting:
+                    hire()  # one that died at its start is not replaced, for the next would, too
+                if message is None and worker.job is not None:
+                    yield killed(worker.process, worker.job)
+                elif isinstance(message, Encoded | Outcome):
+                    yield message
+    finally:
+        dismiss(crew)
+    if waiting:
+        raise DeviceError(
+            "no process could start, often for want of memory; give fewer --workers or none"
+        )
+
+
+def start(crew: Crew, build: Build, step: Step, threads: int | None) -> None:
+    """One more process in the crew."""
+    context = multiprocessing.get_context("spawn")
+    with held_back():
+        ours, theirs = context.Pipe()
+        process = context.Process(target=work, args=(theirs, build, step, threads), daemon=True)
+        process.start()
+        theirs.close()  # else its end would not be noticed
+        crew[ours] = Worker(process=process)
+
+
+def ready_pipes(crew: Crew) -> list[Connection]:
+    """The pipes with something to read, after waiting for one."""
+    return [pipe for pipe in wait(list(crew)) if isinstance(pipe, Connection)]
+
+
+def receive(pipe: Connection) -> Message:
+    """What a process says."""
+    try:
+        return pipe.recv()
+    except (EOFError, OSError):
+        return None
+
+
+def assign(crew: Crew, pipe: Connection, job: Job, ask: Callable[[Job], Known | None]) -> None:
+    """Give a job to a process; one that has died meanwhile is noticed by the next look at it."""
+    crew[pipe] = replace(crew[pipe], ready=True, job=job)
+    with suppress(OSError):
+        pipe.send((job, ask(job)))
+
+
+def part_from(crew: Crew, pipe: Connection) -> None:
+    """Close a pipe, which ends its process if that lives."""
+    with held_back():
+        worker = crew.pop(pipe)
+        pipe.close()
+    worker.process.join(5)
+
+
+def dismiss(crew: Crew) -> None:
+    """End all processes at once."""
+    with held_back():
+        for worker in crew.values():
+            worker.process.kill()
+        for pipe, worker in crew.items():
+            worker.process.join()
+            pipe.close()
+
+
+def killed(process: SpawnProcess, job: Job) -> Outcome:
+    """The outcome of a job whose process has died."""
+    code = process.exitcode or 0
+    how = f"signal {-code}" if code < 0 else f"exit code {code}"
+    return Outcome(
+        job=job,
+        error=f"{job.source}: its process was killed ({how}), often for want of memory; "
+        "give fewer --workers or a smaller --memory",
+    )
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM wait for the end of a few lines; new processes never get them.
+
+    A process is in the crew, or there is none, whenever the parent is interrupted.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # else its start, within that of ours, would let them through
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def threads_for(workers: int) -> int | None:
+    """The threads of each process: a fair share; None where OMP_NUM_THREADS decides."""
+    if "OMP_NUM_THREADS" in os.environ:
+        return None
+    has_affinity = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    return max(1, cores // workers)
+
+
+def work(pipe: Connection, build: Build, step: Step, threads: int | None) -> None:
+    """The life of a process: job after job until the pipe closes or the parent dies."""
+    for number in SIGNALS:  # a terminal sends Ctrl-C to all; the parent ends us
+        signal.signal(number, signal.SIG_IGN)
+    Thread(target=end_with_parent, daemon=True).start()
+    if threads is not None:
+        torch.set_num_threads(threads)
+    try:
+        restorer = build()
+    except DiffIRError as error:
+        pipe.send(error)
+        return
+    with suppress(EOFError, OSError):
+        pipe.send(True)
+        while True:
+            job, known = pipe.recv()
+            pipe.send(step(restorer, job, known))
+
+
+def end_with_parent() -> None:
+    """End this process, whatever it does, as soon as its parent is no more."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
