@@ -38,7 +38,8 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("photos/inner").mkdir(parents=True)
     for name in ("photo.jpg", "photo.png", "blurry.png"):
         photo.save(name)
-    for top, name in ((0, "photos/a.png"), (9, "photos/inner/b.jpg")):  # large enough to train on
+    names = "photos/a.png", "photos/inner/b.jpg", "photos/inner/c.png"
+    for top, name in zip((0, 9, 18), names, strict=True):  # large enough to train on
         Image.fromarray(data.astronaut()[top : top + 128, 180:310]).save(name)
     mask = np.zeros((40, 48), np.uint8)
     mask[10:20, 10:20] = 255
