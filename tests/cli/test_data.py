@@ -143,7 +143,14 @@ def test_a_longer_path_blurs_more() -> None:
 
 def test_degrade_refuses_what_does_not_fit() -> None:
     words = ("degrade", "photos/a.png", "-o", "bad.png")
-    refused("take one of motion, phone", *words, "--task", "deblur", "--degradation", "mild")
+    refused(
+        "take one of motion, motion-uniform, phone",
+        *words,
+        "--task",
+        "deblur",
+        "--degradation",
+        "mild",
+    )
     refused("keeps the size", *words, "--task", "deblur", "--scale", "2")
     refused("it is for deblur", *words, "--task", "sr", "--length", "2")
     refused("no such file", "degrade", "gone.png", "-o", "bad.png", "--task", "sr")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -111,7 +112,7 @@ def restore(
         return
     if verbose:
         tell_plans()
-    with sigterm_as_ctrl_c():
+    with interruptible() as asked:
         run = runner(model, device, precision, budget, workers=workers, has_mask=mask is not None)
         began = time.monotonic()
         opened = open_manifest(output, settings, jobs) if into_folder else nullcontext()
@@ -124,7 +125,8 @@ def restore(
                     max_pixels=max_pixels or MAX_PIXELS,
                     progress=progress,
                     manifest=manifest,
-                )
+                ),
+                asked,
             )
         summarise(outcomes, time.monotonic() - began)
 
@@ -162,13 +164,23 @@ def runner(
 
 
 @contextmanager
-def sigterm_as_ctrl_c() -> "Iterator[None]":
-    """Let SIGTERM, which ends services and jobs of clusters, do what Ctrl-C does."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+def interruptible() -> "Iterator[Event]":
+    """Let SIGTERM, which ends services and jobs of clusters, do what Ctrl-C does.
+
+    The event is set as well: Python drops a KeyboardInterrupt that is raised in a finalizer.
+    """
+    asked = Event()
+
+    def ask(_number: int, _frame: object) -> None:
+        asked.set()
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield asked
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def foretell(jobs: "list[Job]", manifest: "Manifest | None", overwrite: bool) -> None:
@@ -189,13 +201,15 @@ def foretell(jobs: "list[Job]", manifest: "Manifest | None", overwrite: bool) ->
     say(f"{len(jobs) - failed - skipped} to restore, {skipped} to skip, {failed} to fail")
 
 
-def reported(outcomes: "Generator[Outcome, None, None]") -> "list[Outcome]":
+def reported(outcomes: "Generator[Outcome, None, None]", asked: Event) -> "list[Outcome]":
     """All outcomes, a line of each printed at once; ended early, they end what makes them."""
     with closing(outcomes) as running:
         seen = []
         for outcome in running:
             report(outcome)
             seen.append(outcome)
+            if asked.is_set():
+                raise KeyboardInterrupt
         return seen
 
 
