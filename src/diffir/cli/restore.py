@@ -175,12 +175,15 @@ def interruptible() -> "Iterator[Event]":
         asked.set()
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    heeded = [number for number in before if before[number] != signal.SIG_IGN]  # as for nohup and &
+    for number in heeded:
+        signal.signal(number, ask)
     try:
         yield asked
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number in heeded:
+            signal.signal(number, before[number])
 
 
 def foretell(jobs: "list[Job]", manifest: "Manifest | None", overwrite: bool) -> None:
