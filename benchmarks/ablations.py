@@ -16,7 +16,7 @@ from statistics import fmean
 
 import torch
 from matplotlib.figure import Figure
-from small_budget import cropped, error, file_name, kept, trained
+from small_budget import arguments_of, cropped, error, file_name, kept, trained
 
 from diffir.data import Holes
 from diffir.data.masks import Boxes, MaskSettings
@@ -156,14 +156,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--train", nargs="+", required=True)
-    parser.add_argument("--val", nargs="+", required=True)
-    parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps1", type=int, default=1000)
-    parser.add_argument("--steps2", type=int, default=600)
-    parser.add_argument("--pictures", type=int, default=50)
-    arguments = parser.parse_args()
+    arguments = arguments_of(parser)
     torch.set_num_threads(1)
     cropped(arguments.val, arguments.output / "val", arguments.pictures, VAL_SIDE)
     rows = [scores_of(arguments, seed) for seed in range(arguments.seeds)]

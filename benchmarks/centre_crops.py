@@ -4,26 +4,21 @@ python benchmarks/centre_crops.py DATA/val/sr/B100/HR -o crops --side 256
 """
 
 import argparse
+import sys
 from pathlib import Path
 
-from PIL import Image
+from small_budget import cropped
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder")
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--side", type=int, default=256)
     arguments = parser.parse_args()
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    side = arguments.side
-    for path in sorted(arguments.folder.iterdir()):
-        picture = Image.open(path).convert("RGB")
-        left, top = (picture.width - side) // 2, (picture.height - side) // 2
-        crop = picture.crop((left, top, left + side, top + side))
-        crop.save(arguments.output / f"{path.stem}.png")
+    cropped([arguments.folder], arguments.output, sys.maxsize, arguments.side)
 
 
 if __name__ == "__main__":

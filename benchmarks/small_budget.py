@@ -1,5 +1,6 @@
 """What benchmarks that train many small networks share: crops, trainings, kept scores."""
 
+import argparse
 import json
 import math
 from collections.abc import Callable, Iterable
@@ -18,6 +19,18 @@ from diffir.training.order import Order
 from diffir.training.run import Run
 
 Scores = dict[str, float]
+
+
+def arguments_of(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """What is trained on, judged by and how long, after the parser's own words."""
+    parser.add_argument("--train", nargs="+", required=True)
+    parser.add_argument("--val", nargs="+", required=True)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--steps1", type=int, default=1000)
+    parser.add_argument("--steps2", type=int, default=600)
+    parser.add_argument("--pictures", type=int, default=50)
+    return parser.parse_args()
 
 
 def cropped(words: Iterable[str], folder: Path, most: int, size: int) -> Path:

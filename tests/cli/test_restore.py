@@ -11,7 +11,6 @@ import sys
 import time
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from threading import Event
 
 import numpy as np
 import pytest
@@ -22,9 +21,6 @@ from typer.testing import CliRunner, Result
 from diffir.checkpoints import Checkpoint, format
 from diffir.cli import main
 from diffir.cli.app import app
-from diffir.cli.restore import reported
-from diffir.inference.batch import Outcome
-from diffir.inference.jobs import Job
 
 MANIFEST = Path("out/manifest.jsonl")
 PICTURES = 40
@@ -256,17 +252,3 @@ def test_a_run_killed_again_and_again_makes_what_an_unbroken_one_makes(monkeypat
     told = {line["target"]: line["target_sha256"] for line in lines()}
     assert told == {name: hashlib.sha256(data).hexdigest() for name, data in whole.items()}
     assert len(lines()) - PICTURES < KILLS
-
-
-def test_an_interruption_that_python_drops_ends_the_run_all_the_same():
-    asked, begun, here = Event(), [], Path("a.png")
-
-    def outcomes():
-        for index in range(3):
-            begun.append(index)
-            asked.set()  # as the handler does before it raises, here in vain
-            yield Outcome(job=Job(source=here, target=here, relative=here))
-
-    with pytest.raises(KeyboardInterrupt):
-        reported(outcomes(), asked)
-    assert begun == [0]

@@ -11,7 +11,8 @@ from PIL import Image
 
 from diffir.images import read
 from diffir.inference import Restorer, batch
-from diffir.inference.batch import plan, restore_files
+from diffir.inference.batch import restore_files
+from diffir.inference.jobs import plan
 from diffir.tasks import TASKS
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (9, 8, 3), np.uint8)

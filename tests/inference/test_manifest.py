@@ -17,7 +17,8 @@ from PIL import Image
 import diffir
 from diffir.errors import PictureError
 from diffir.inference import Restorer
-from diffir.inference.batch import Outcome, plan, restore_files
+from diffir.inference.batch import Outcome, restore_files
+from diffir.inference.jobs import plan
 from diffir.inference.manifest import NAME, Settings, open_manifest, read_manifest
 from diffir.tasks import TASKS
 

@@ -14,7 +14,8 @@ from PIL import Image
 from diffir.checkpoints import Checkpoint, format
 from diffir.errors import DeviceError, WeightsError
 from diffir.inference import Restorer
-from diffir.inference.batch import plan, restore_files
+from diffir.inference.batch import restore_files
+from diffir.inference.jobs import plan
 from diffir.inference.manifest import NAME, Settings, open_manifest
 from diffir.inference.workers import restore_in_processes, threads_for
 

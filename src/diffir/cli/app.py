@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Iterable
-from typing import Annotated, ParamSpec, TypeVar
+from typing import Annotated, Literal, ParamSpec, TypeVar
 
 import typer
 from rich.console import Console
@@ -104,6 +104,14 @@ Settings = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps")]
+Precision = Annotated[
+    Literal["float32", "bfloat16"],
+    typer.Option(help="bfloat16 is faster on some machines, and less exact"),
+]
+Memory = Annotated[
+    str | None,
+    typer.Option(help="What a picture may take: 500MB, 2GB; else what is free. Same result"),
+]
 
 from . import (  # noqa: E402, F401  (each registers its verb)
     compare,

@@ -123,7 +123,7 @@ def wants_views(outputs: Sequence[Path]) -> bool:
 def require_reports(outputs: Sequence[Path], overwrite: bool) -> None:
     """Refuse reports that can't be written, before hours are spent."""
     from diffir.evaluation.report import require_format
-    from diffir.inference.batch import require_writable
+    from diffir.inference.jobs import require_writable
 
     for path in outputs:
         require_format(path)

@@ -45,7 +45,7 @@ def probe(
 
 def require_json(output: Path) -> None:
     """Refuse a report that can't be written, before minutes are spent."""
-    from diffir.inference.batch import require_writable
+    from diffir.inference.jobs import require_writable
 
     if output.suffix.lower() != ".json":
         raise fail(f"{output} found; the report is JSON, so name it .json")

@@ -7,7 +7,6 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from threading import Event
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -20,7 +19,19 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from .app import USER_MISTAKE, Device, app, complain, err, explained, fail, out, say
+from .app import (
+    USER_MISTAKE,
+    Device,
+    Memory,
+    Precision,
+    app,
+    complain,
+    err,
+    explained,
+    fail,
+    out,
+    say,
+)
 
 if TYPE_CHECKING:
     from diffir.inference.batch import Outcome
@@ -48,14 +59,8 @@ def restore(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Same seed, same bits")] = 0,
     device: Device = "auto",
-    precision: Annotated[
-        Literal["float32", "bfloat16"],
-        typer.Option(help="bfloat16 is faster on some machines, and less exact"),
-    ] = "float32",
-    memory: Annotated[
-        str | None,
-        typer.Option(help="What a picture may take: 500MB, 2GB; else what is free. Same result"),
-    ] = None,
+    precision: Precision = "float32",
+    memory: Memory = None,
     suffix: Annotated[
         str | None, typer.Option("--format", help="Of files in a folder, say png; else as read")
     ] = None,
@@ -112,7 +117,7 @@ def restore(
         return
     if verbose:
         tell_plans()
-    with interruptible() as asked:
+    with sigterm_as_ctrl_c():
         run = runner(model, device, precision, budget, workers=workers, has_mask=mask is not None)
         began = time.monotonic()
         opened = open_manifest(output, settings, jobs) if into_folder else nullcontext()
@@ -125,8 +130,7 @@ def restore(
                     max_pixels=max_pixels or MAX_PIXELS,
                     progress=progress,
                     manifest=manifest,
-                ),
-                asked,
+                )
             )
         summarise(outcomes, time.monotonic() - began)
 
@@ -164,26 +168,13 @@ def runner(
 
 
 @contextmanager
-def interruptible() -> "Iterator[Event]":
-    """Let SIGTERM, which ends services and jobs of clusters, do what Ctrl-C does.
-
-    The event is set as well: Python drops a KeyboardInterrupt that is raised in a finalizer.
-    """
-    asked = Event()
-
-    def ask(_number: int, _frame: object) -> None:
-        asked.set()
-        raise KeyboardInterrupt
-
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    heeded = [number for number in before if before[number] != signal.SIG_IGN]  # as for nohup and &
-    for number in heeded:
-        signal.signal(number, ask)
+def sigterm_as_ctrl_c() -> "Iterator[None]":
+    """Let SIGTERM, which ends services and jobs of clusters, do what Ctrl-C does."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        yield asked
+        yield
     finally:
-        for number in heeded:
-            signal.signal(number, before[number])
+        signal.signal(signal.SIGTERM, before)
 
 
 def foretell(jobs: "list[Job]", manifest: "Manifest | None", overwrite: bool) -> None:
@@ -204,15 +195,13 @@ def foretell(jobs: "list[Job]", manifest: "Manifest | None", overwrite: bool) ->
     say(f"{len(jobs) - failed - skipped} to restore, {skipped} to skip, {failed} to fail")
 
 
-def reported(outcomes: "Generator[Outcome, None, None]", asked: Event) -> "list[Outcome]":
+def reported(outcomes: "Generator[Outcome, None, None]") -> "list[Outcome]":
     """All outcomes, a line of each printed at once; ended early, they end what makes them."""
     with closing(outcomes) as running:
         seen = []
         for outcome in running:
             report(outcome)
             seen.append(outcome)
-            if asked.is_set():
-                raise KeyboardInterrupt
         return seen
 
 

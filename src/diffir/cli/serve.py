@@ -1,11 +1,11 @@
 """diffir serve: pictures over HTTP."""
 
 import os
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from .app import Device, app, explained, fail, say
+from .app import Device, Memory, Precision, app, explained, fail, say
 
 KEY = "DIFFIR_API_KEY"
 
@@ -26,14 +26,8 @@ def serve(
         bool, typer.Option("--no-key", help="Let other computers in without an API key")
     ] = False,
     device: Device = "auto",
-    precision: Annotated[
-        Literal["float32", "bfloat16"],
-        typer.Option(help="bfloat16 is faster on some machines, and less exact"),
-    ] = "float32",
-    memory: Annotated[
-        str | None,
-        typer.Option(help="What a network may take: 500MB, 2GB; else what is free. Same result"),
-    ] = None,
+    precision: Precision = "float32",
+    memory: Memory = None,
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads of the networks; all if not given")
     ] = None,

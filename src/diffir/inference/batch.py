@@ -13,11 +13,9 @@ from diffir.errors import DiffIRError, MaskError, PictureError
 from diffir.files import whole_file
 from diffir.images import MAX_PIXELS, Picture, encode, read
 
-from .jobs import Job, is_picture_name, plan, require_writable
+from .jobs import Job, is_picture_name
 from .manifest import Known, Manifest, content_of, is_replaceable, known_to, reason_to_skip
 from .restorer import Progress, Restorer
-
-__all__ = ["Job", "Outcome", "plan", "require_writable", "restore_files"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

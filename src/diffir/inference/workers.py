@@ -18,6 +18,7 @@ from typing import TypeAlias
 
 import torch
 
+from diffir.data.parallel import cores
 from diffir.errors import DeviceError, DiffIRError
 from diffir.images import MAX_PIXELS
 
@@ -197,9 +198,7 @@ def threads_for(workers: int) -> int | None:
     """The threads of each process: a fair share; None where OMP_NUM_THREADS decides."""
     if "OMP_NUM_THREADS" in os.environ:
         return None
-    has_affinity = hasattr(os, "sched_getaffinity")
-    cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
-    return max(1, cores // workers)
+    return max(1, cores() // workers)
 
 
 def work(pipe: Connection, build: Build, step: Step, threads: int | None) -> None:
