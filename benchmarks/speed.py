@@ -2,13 +2,15 @@
 
     python benchmarks/speed.py deblur sr-x4 inpaint
     python benchmarks/speed.py deblur-lite --rivals compile onnxruntime
+    python benchmarks/speed.py sr-x4-lite --side 24 --batch 4
 
-The plain network runs eagerly in float32, as it is and with channels last; weights are random,
-which costs what trained ones do. A time is `time.process_time` of one picture over the threads, so
-other programs' time does not count; every runner takes its turn in every round, and the ratio is
-the median over rounds of plain's time to its own. The first line names threads and allocator (its
-`MALLOC_…` variables). Rivals: torch.compile, and ONNX Runtime (`pip install onnx onnxscript
-onnxruntime`), both of the plain network in float32; making them ready is told apart.
+The engine is what the commands run, which takes whole maps for the smallest pictures. The plain
+network runs eagerly in float32, as it is and with channels last; weights are random, which costs
+what trained ones do. A time is `time.process_time` of a call over the threads, so other programs'
+time does not count; every runner takes its turn in every round, and the ratio is the median over
+rounds of plain's time to its own. The first line names threads and allocator (its `MALLOC_…`
+variables). Rivals: torch.compile, and ONNX Runtime (`pip install onnx onnxscript onnxruntime`),
+both of the plain network in float32; making them ready is told apart.
 """
 
 import argparse
@@ -23,7 +25,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from diffir.inference.engine import restore
+from diffir.inference.network import run_network
 from diffir.model import DiffIRS2
 from diffir.presets import PRESETS
 
@@ -36,10 +38,10 @@ def network(name: str) -> DiffIRS2:
     return DiffIRS2(PRESETS[name].config).eval()
 
 
-def inputs(model: DiffIRS2, height: int, width: int) -> tuple[Tensor, Tensor]:
+def inputs(model: DiffIRS2, height: int, width: int, batch: int = 1) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(0)
-    lq = torch.rand(1, model.config.in_channels, height, width, generator=generator)
-    return lq, torch.randn(1, model.config.ipr_dim, generator=generator)
+    lq = torch.rand(batch, model.config.in_channels, height, width, generator=generator)
+    return lq, torch.randn(batch, model.config.ipr_dim, generator=generator)
 
 
 def plain(preset: str, _lq: Tensor, _noise: Tensor) -> Run:
@@ -54,7 +56,10 @@ def channels_last(preset: str, _lq: Tensor, _noise: Tensor) -> Run:
 
 
 def engine(dtype: torch.dtype, preset: str, _lq: Tensor, _noise: Tensor) -> Run:
-    return partial(restore, network(preset), dtype=dtype)
+    model = network(preset)
+    return torch.inference_mode()(
+        lambda lq, noise: run_network(model, lq, noise[None], dtype=dtype)
+    )
 
 
 def compiled(preset: str, lq: Tensor, noise: Tensor) -> Run:
@@ -85,9 +90,9 @@ RUNNERS = {
 RIVALS = {"compile": compiled, "onnxruntime": onnxruntime}
 
 
-def measure(preset: str, names: list[str], side: int, rounds: int) -> list[str]:
+def measure(preset: str, names: list[str], side: int, batch: int, rounds: int) -> list[str]:
     """The cells of a preset's row: medians, and how many times faster than plain."""
-    lq, noise = inputs(network(preset), side, side)
+    lq, noise = inputs(network(preset), side, side, batch)
     runners = []
     for name in names:
         began = time.perf_counter()
@@ -114,6 +119,7 @@ def main() -> None:
     )
     parser.add_argument("presets", nargs="+")
     parser.add_argument("--side", type=int, help="of LQ; 256, or 96 for super-resolution")
+    parser.add_argument("--batch", type=int, default=1, help="pictures in a call")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rivals", nargs="*", default=[], choices=RIVALS)
@@ -129,8 +135,9 @@ def main() -> None:
     print("| | " + " | ".join(names) + " |\n" + "| --- " * (len(names) + 1) + "|")
     for preset in arguments.presets:
         side = arguments.side or SIDES.get(preset, 256)
-        cells = measure(preset, names, side, arguments.rounds)
-        print(f"| {preset} {side}×{side} | {' | '.join(cells)} |", flush=True)
+        cells = measure(preset, names, side, arguments.batch, arguments.rounds)
+        pictures = f"{arguments.batch} of " if arguments.batch > 1 else ""
+        print(f"| {preset} {pictures}{side}×{side} | {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ from diffir.presets import PRESETS
 PHOTO = np.ascontiguousarray(data.astronaut()[90:130, 200:250])  # (40, 50, 3), a face
 NETWORKS = ["deblur", "sr-x4", "sr-x2", "sr-x1", "inpaint"]
 
+pytestmark = pytest.mark.usefixtures("stripes_at_any_size")
+
 
 def restorer_of(preset: str, precision="float32", memory=None, **changes) -> Restorer:
     config = toy(preset, num_blocks=(1, 1, 1, 1), **changes)

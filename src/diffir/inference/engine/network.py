@@ -12,6 +12,8 @@ Skips are fused with what comes up in their own place. On the way up to level 1 
 halves, as 2C channels [coming up, skip], just after level 2 was read from it.
 """
 
+from collections.abc import Callable
+
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
@@ -35,6 +37,7 @@ def restore_picture(
     restored: Tensor,
     plan: Plan,
     tools: Tools,
+    ipr_filter: Callable[[Tensor], Tensor] | None = None,
 ) -> None:
     """Fill `restored`, (3, scale · LQ's height, scale · LQ's width).
 
@@ -46,9 +49,12 @@ def restore_picture(
         restored: where the result goes.
         plan: for pictures of this size.
         tools: kernels, scratch memory and watch.
+        ipr_filter: gives the IPR to restore with, (1, 4C'), for the one that was estimated.
     """
     maps = tools.memory("maps", plan.map_numbers, dtype=lq.dtype)
     ipr = estimate_ipr(model, lq, noise, step_noise, maps, plan, tools)
+    if ipr_filter is not None:
+        ipr = ipr_filter(ipr)
     x = body(model.dirformer, model.config, lq, ipr, maps, plan, tools)
     for start, rows in tail(model.dirformer.output, x, plan.tail_grid, tools):
         part = restored[:, start : start + len(rows)]

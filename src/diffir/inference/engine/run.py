@@ -28,6 +28,7 @@ def restore(
     budget: int | None = None,
     progress: Callable[[float], None] | None = None,
     stop: Event | None = None,
+    ipr_filter: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
     """Restore pictures of equal size, one after another; equals `model(lq, noise)`.
 
@@ -43,6 +44,8 @@ def restore(
         progress: told the share done, from 0 to 1, after every stripe; begins again at 0 where
             memory ran out.
         stop: set it, from another thread or in `progress`, to end the run early.
+        ipr_filter: given the IPR of each picture, (1, 4C'), gives the one to restore it with; asked
+            again where memory ran out.
 
     Returns:
         (B, 3, H·scale, W·scale) float32, not clamped.
@@ -57,7 +60,7 @@ def restore(
     )
     watch = Watch(total=batch * picture_work(model, height, width), progress=progress, stop=stop)
     while plan is not None:
-        restored = attempt(model, lq.float(), noise, step_noise, plan, dtype, watch)
+        restored = attempt(model, lq.float(), noise, step_noise, plan, dtype, watch, ipr_filter)
         if restored is not None:
             return restored
         lowest, plan = plan, plan.halved()
@@ -72,6 +75,7 @@ def attempt(
     plan: Plan,
     dtype: torch.dtype,
     watch: Watch,
+    ipr_filter: Callable[[Tensor], Tensor] | None,
 ) -> Tensor | None:
     """Restore as planned; None when memory ran out, all of it being given back."""
     config = model.config
@@ -88,7 +92,7 @@ def attempt(
         for index, picture in enumerate(lq):
             start = noise[index : index + 1]
             steps = None if step_noise is None else step_noise[:, index : index + 1]
-            restore_picture(model, picture, start, steps, restored[index], plan, tools)
+            restore_picture(model, picture, start, steps, restored[index], plan, tools, ipr_filter)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
