@@ -1,5 +1,6 @@
 """DiffIR: restore images by diffusion on a 256-number prior and one pass of a transformer.
 
+    diffir.restore("photo.jpg", task="deblur").save("sharper.png")
     restorer = diffir.Restorer.from_pretrained("sr-x4-lite")
     restorer("photo.jpg", seed=0).save("restored.png")
 
@@ -14,7 +15,7 @@ from ._version import __version__
 if TYPE_CHECKING:
     from .errors import DiffIRError
     from .images import Picture
-    from .inference import Restorer
+    from .inference import Pipeline, Restorer, restore
     from .loading import load
     from .model import DiffIRConfig, DiffIRS1, DiffIRS2
     from .presets import PRESETS
@@ -26,8 +27,10 @@ _HOMES = {
     "DiffIRS1": "model",
     "DiffIRS2": "model",
     "Picture": "images",
+    "Pipeline": "inference",
     "Restorer": "inference",
     "load": "loading",
+    "restore": "inference",
 }
 
 __all__ = [
@@ -37,9 +40,11 @@ __all__ = [
     "DiffIRS1",
     "DiffIRS2",
     "Picture",
+    "Pipeline",
     "Restorer",
     "__version__",
     "load",
+    "restore",
 ]
 
 

@@ -8,35 +8,48 @@ import torch
 
 from diffir.checkpoints import Checkpoint, format, official
 from diffir.checkpoints.checkpoint import read_head
+from diffir.checkpoints.folder import weights_in
+from diffir.checkpoints.hub import fetch, hub_name, told_place
 from diffir.errors import WeightsError
 from diffir.model import DiffIRS1, DiffIRS2
 from diffir.presets import PRESETS, Preset
+from diffir.tasks import TASKS
 
 WEIGHTS = Path(__file__).parent / "weights"
 
 
 def load(
-    path_or_name: str | Path, *, task: str | None = None, scale: int | None = None
+    path_or_name: str | Path,
+    *,
+    task: str | None = None,
+    scale: int | None = None,
+    revision: str | None = None,
 ) -> DiffIRS1 | DiffIRS2:
     """A network ready for use: in eval mode, float32, on the CPU.
 
     Args:
-        path_or_name: a preset's name (its bundled weights), or a file: our .safetensors, or the
-            authors' .pth or .ckpt, told apart by content.
+        path_or_name: a preset's name; or a file: our .safetensors, or the authors' .pth or .ckpt,
+            told apart by content; or a folder of `save_pretrained`; or a repository of the Hugging
+            Face Hub, `user/repo[@revision]` or `hf://user/repo[@revision][/file]`.
         task: refuse a network of another task.
         scale: refuse a network of another scale.
+        revision: of a repository on the Hub: a branch, a tag or a commit.
 
     Raises:
         WeightsError: when there is no such file, it is broken or unsafe, or is not what was asked.
     """
-    return load_checkpoint(path_or_name, task=task, scale=scale).model
+    return load_checkpoint(path_or_name, task=task, scale=scale, revision=revision).model
 
 
 def load_checkpoint(
-    path_or_name: str | Path, *, task: str | None = None, scale: int | None = None
+    path_or_name: str | Path,
+    *,
+    task: str | None = None,
+    scale: int | None = None,
+    revision: str | None = None,
 ) -> Checkpoint:
     """As `load`, with the facts that travel with the network."""
-    path = weights_file(path_or_name)
+    path = weights_file(path_or_name, revision)
     checkpoint = _read(path)
     facts = {"task": (checkpoint.task, task), "scale": (checkpoint.config.scale, scale)}
     for what, (found, asked) in facts.items():
@@ -56,17 +69,54 @@ def convert(source: Path, target: Path, *, dtype: torch.dtype = torch.float32) -
     return checkpoint
 
 
-def weights_file(path_or_name: str | Path) -> Path:
-    """The file that a preset's name or a path stands for; raises WeightsError where none is."""
-    if isinstance(path_or_name, str) and path_or_name in PRESETS:
-        return _require_bundled(PRESETS[path_or_name])
+def weights_file(path_or_name: str | Path, revision: str | None = None) -> Path:
+    """The file that a name or a path stands for, as `load` takes them.
+
+    A preset's name is its bundled file, else `<preset>.safetensors`, `.pth` or `.ckpt` in the
+    folder in DIFFIR_WEIGHTS. What is a path is taken as one, whatever the Hub has.
+
+    Raises:
+        WeightsError: where there is none, or it isn't what was told of it.
+    """
     path = Path(path_or_name)
+    name = path_or_name if isinstance(path_or_name, str) else None
+    is_local = name in PRESETS or path.exists()
+    of_hub = None if name is None or is_local else hub_name(name, revision)
+    if of_hub is not None:
+        return fetch(of_hub)
+    if revision is not None:
+        raise WeightsError(
+            f"revision {revision} asked of {path_or_name}, which is no repository of the Hub; "
+            "leave it out, or give hf://user/repo"
+        )
+    if name in PRESETS:
+        return _require_own(PRESETS[name])
+    if path.is_dir():
+        return weights_in(path)
     if path.is_file():
         return path
     near = difflib.get_close_matches(str(path_or_name), PRESETS, cutoff=0.4) or PRESETS
     raise WeightsError(
         f"no file and no preset {str(path_or_name)!r} found; give the path of a weights file, "
         f"or a preset: {', '.join(near)}"
+    )
+
+
+def model_for(task: str) -> str:
+    """The name of a network for a task: the first that is bundled, or has weights of the user's.
+
+    Raises:
+        WeightsError: when there is no such task, or no network with weights for it.
+    """
+    of_task = [preset for preset in PRESETS.values() if preset.task.name == task]
+    if not of_task:
+        raise WeightsError(f"task {task} found; wanted one of {', '.join(TASKS)}")
+    for file_of in (bundled_file, own_file):
+        for preset in of_task:
+            if file_of(preset) is not None:
+                return preset.name
+    raise WeightsError(
+        f"no bundled weights for task {task}; name a weights file of one as the model"
     )
 
 
@@ -94,14 +144,23 @@ def describe(path_or_name: str | Path) -> dict[str, str]:
     return facts | {f"training: {key}": str(fact) for key, fact in checkpoint.training.items()}
 
 
-def _require_bundled(preset: Preset) -> Path:
-    file = bundled_file(preset)
+def own_file(preset: Preset) -> Path | None:
+    """The weights of a preset in DIFFIR_WEIGHTS, None where there are none."""
+    place = told_place()
+    names = [f"{preset.name}{suffix}" for suffix in (".safetensors", ".pth", ".ckpt")]
+    files = [place / name for name in names] if place else []
+    return next((file for file in files if file.is_file()), None)
+
+
+def _require_own(preset: Preset) -> Path:
+    file = bundled_file(preset) or own_file(preset)
     if file is not None:
         return file
     bundled = ", ".join(other.name for other in PRESETS.values() if bundled_file(other)) or "none"
     raise WeightsError(
         f"preset {preset.name} has no bundled weights (with weights: {bundled}); "
-        "`diffir convert official.pth out.safetensors` makes a file from the authors'"
+        "`diffir convert official.pth out.safetensors` makes a file from the authors', "
+        f"and {preset.name}.safetensors in the folder in DIFFIR_WEIGHTS goes by that name"
     )
 
 

@@ -27,7 +27,12 @@ def read(path: Path) -> Checkpoint:
     Raises:
         WeightsError: when the file is broken, holds more than data, or is of another network.
     """
-    weights = _network_weights(read_torch_file(path), path)
+    return from_stored(read_torch_file(path), path)
+
+
+def from_stored(stored: Any, path: Path) -> Checkpoint:
+    """The network in what an authors' file held; `path` is what errors blame. As `read`."""
+    weights = _network_weights(stored, path)
     words = {name.partition(".")[0] for name in weights}
     stage = 2 if "condition" in words else 1
     if not words.issuperset(PARTS[stage]):

@@ -1,5 +1,6 @@
 """Restoring pictures: the engine behind every entrance."""
 
+from .pipeline import Pipeline, restore
 from .restorer import ImageLike, Precision, Restorer
 
-__all__ = ["ImageLike", "Precision", "Restorer"]
+__all__ = ["ImageLike", "Pipeline", "Precision", "Restorer", "restore"]

@@ -132,7 +132,7 @@ def run_plainly(
         with torch.autocast(lq.device.type, dtype, enabled=dtype != torch.float32):
             ipr = model.estimate_ipr(lq, start, steps)
             if ipr_filter is not None:
-                ipr = torch.cat([ipr_filter(one) for one in ipr.split(1)])
+                ipr = torch.cat([ipr_filter(ipr[i : i + 1]) for i in range(len(ipr))])
             return model.dirformer(lq, ipr).float()
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):

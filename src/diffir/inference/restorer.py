@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from threading import Event
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from diffir.checkpoints import Checkpoint
+from diffir.checkpoints.folder import save_folder
+from diffir.checkpoints.hub import push
 from diffir.errors import DeviceError, MaskError, PictureError, WeightsError
 from diffir.images import Picture, read
 from diffir.images.holes import Holes
@@ -66,32 +69,65 @@ class Restorer:
         self.precision: Precision = precision
         self.memory = memory
         self.model = place(model, self.device).eval()
+        self.preset: str | None = None
+        self.training: dict[str, Any] = {}
+        """Facts that travel with the weights, see `Checkpoint`."""
 
     @classmethod
     def from_pretrained(
         cls,
         name: str | Path,
         *,
+        revision: str | None = None,
         device: str = "auto",
         precision: Precision = "float32",
         memory: int | None = None,
     ) -> "Restorer":
-        """The restorer of a preset's name or of a weights file, ours or the authors'.
+        """The restorer of a preset, a weights file, a folder or a repository on the Hub.
 
-        The other arguments are those of `Restorer`.
+        `name` and `revision` are those of `diffir.load`, the other arguments those of `Restorer`.
 
         Raises:
             WeightsError: when the file is missing, broken or of stage 1, which needs GT.
             DeviceError: when the device is not there.
         """
-        checkpoint = load_checkpoint(name)
+        checkpoint = load_checkpoint(name, revision=revision)
         if not isinstance(checkpoint.model, DiffIRS2):
             raise WeightsError(
                 f"{name} is a stage-1 network, which needs the ground truth; "
                 f"give the stage-2 weights to restore with"
             )
         task = TASKS[checkpoint.task]
-        return cls(checkpoint.model, task, device=device, precision=precision, memory=memory)
+        restorer = cls(checkpoint.model, task, device=device, precision=precision, memory=memory)
+        restorer.preset, restorer.training = checkpoint.preset, checkpoint.training
+        return restorer
+
+    def save_pretrained(self, folder: str | Path, *, license: str = "unknown") -> None:
+        """Write a folder that `from_pretrained` takes: weights, config.json and a model card.
+
+        `license` is that of the weights, as the Hub spells it; a card that is there stays.
+
+        Raises:
+            WeightsError: when the folder can't be written.
+        """
+        save_folder(self._checkpoint(), Path(folder), license=license)
+
+    def push_to_hub(
+        self, repo: str, *, license: str = "unknown", private: bool | None = None
+    ) -> str:
+        """Commit that folder to a repository `user/name` on the Hub; the commit's address.
+
+        The repository is made where it is missing, `private` or as the account has it.
+
+        Raises:
+            WeightsError: when the Hub can't be reached or doesn't let us.
+        """
+        return push(self._checkpoint(), repo, license=license, private=private)
+
+    def _checkpoint(self) -> Checkpoint:
+        return Checkpoint(
+            model=self.model, task=self.task.name, preset=self.preset, training=self.training
+        )
 
     @property
     def scale(self) -> int:
@@ -148,6 +184,7 @@ class Restorer:
         seeds: Sequence[int],
         progress: Progress | None = None,
         stop: Event | None = None,
+        ipr_filter: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
         """Restore pictures of equal size.
 
@@ -157,6 +194,8 @@ class Restorer:
             seeds: one for each picture, which gets the same noise in any batch.
             progress: as in a call.
             stop: as in a call.
+            ipr_filter: given the IPR of each picture, (1, 4C'), gives the one to restore it with;
+                may be asked more than once for a picture.
 
         Returns:
             (B, 3, H·scale, W·scale) float32 in [0, 1], on the CPU.
@@ -174,7 +213,7 @@ class Restorer:
             lq = self.task.network_input(images, holes)
             lq = pad_to_multiple(lq, self.model.config.multiple_of)
             noise = torch.stack([self.noise(seed) for seed in seeds], dim=1).to(self.device)
-            restored = self.run(lq, noise, progress, stop)
+            restored = self.run(lq, noise, progress, stop, ipr_filter)
             restored = restored[..., : height * self.scale, : width * self.scale]
             return self.task.finish(restored, images, holes).cpu()
         except (MemoryError, RuntimeError) as error:
@@ -196,14 +235,26 @@ class Restorer:
         return torch.randn(draws, config.ipr_dim, generator=generator)
 
     def run(
-        self, lq: Tensor, noise: Tensor, progress: Progress | None, stop: Event | None
+        self,
+        lq: Tensor,
+        noise: Tensor,
+        progress: Progress | None,
+        stop: Event | None,
+        ipr_filter: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
         """The network in the asked precision, again in float32 where the faster one overflowed.
 
         Takes lq (B, C, H, W) and noise (1 or 1 + T, B, 4C'), gives (B, 3, H·scale, W·scale).
         """
         attempt = partial(
-            run_network, self.model, lq, noise, budget=self.memory, progress=progress, stop=stop
+            run_network,
+            self.model,
+            lq,
+            noise,
+            budget=self.memory,
+            progress=progress,
+            stop=stop,
+            ipr_filter=ipr_filter,
         )
         if self.precision == "bfloat16":
             restored = attempt(dtype=torch.bfloat16)

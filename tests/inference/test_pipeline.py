@@ -1,0 +1,114 @@
+"""One picture in one line, and many by a pipeline."""
+
+import numpy as np
+import pytest
+from official import network, toy
+from skimage import data
+
+import diffir
+from diffir.checkpoints import Checkpoint, format
+from diffir.errors import MaskError, PictureError, WeightsError
+from diffir.inference import Pipeline, Restorer, pipeline
+
+PHOTO = np.ascontiguousarray(data.astronaut()[90:122, 200:240])
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Toy weights of each task."""
+    folder = tmp_path_factory.mktemp("weights")
+    for name, task in (("deblur", "deblur"), ("sr-x2", "sr"), ("inpaint", "inpaint")):
+        checkpoint = Checkpoint(model=network(2, toy(name)), task=task)
+        format.save(checkpoint, folder / f"{task}.safetensors")
+    return folder
+
+
+@pytest.fixture
+def deblur(files):
+    return Pipeline(model=files / "deblur.safetensors", device="cpu")
+
+
+def test_one_line_restores_what_a_restorer_does(files):
+    model = files / "deblur.safetensors"
+    expected = Restorer.from_pretrained(model, device="cpu")(PHOTO, seed=3)
+    picture = diffir.restore(PHOTO, model=model, seed=3, device="cpu")
+    np.testing.assert_array_equal(picture.pixels, expected.pixels)
+
+
+def test_one_line_loads_its_network_once(files, monkeypatch):
+    model = files / "sr.safetensors"
+    pipeline._restorer.cache_clear()
+    diffir.restore(PHOTO, model=model, device="cpu")
+    monkeypatch.setattr(Restorer, "from_pretrained", None)
+    assert diffir.restore(PHOTO, model=model, device="cpu").pixels.shape == (64, 80, 3)
+
+
+def test_a_task_means_its_bundled_network():
+    assert pipeline.named("deblur", None) == "deblur-lite"
+    assert pipeline.named(None, None) == "sr-x4-lite"
+    with pytest.raises(WeightsError, match="task sharpen found; wanted one of"):
+        pipeline.named("sharpen", None)
+    with pytest.raises(WeightsError, match="give one of them"):
+        pipeline.named("sr", "deblur-lite")
+
+
+def test_a_task_without_bundled_weights_takes_the_users_own(files, tmp_path, monkeypatch):
+    monkeypatch.setattr("diffir.loading.bundled_file", lambda _preset: None)
+    with pytest.raises(WeightsError, match="no bundled weights for task inpaint"):
+        pipeline.named("inpaint", None)
+    (tmp_path / "inpaint-big.safetensors").write_bytes(b"")
+    monkeypatch.setenv("DIFFIR_WEIGHTS", str(tmp_path))
+    assert pipeline.named("inpaint", None) == "inpaint-big"
+
+
+def test_pictures_come_one_by_one_as_they_are_asked_for(deblur):
+    read = []
+
+    def images():
+        for index in range(3):
+            read.append(index)
+            yield PHOTO
+
+    pictures = deblur(images())
+    assert read == []
+    next(pictures)
+    assert read == [0]
+    assert len(list(pictures)) == 2
+
+
+def test_a_batch_holds_neighbours_of_equal_size_in_their_order(deblur, monkeypatch):
+    sizes, restore_batch = [], deblur.restorer.restore_batch
+
+    def counted(images, **more):
+        sizes.append(len(images))
+        return restore_batch(images, **more)
+
+    images = [PHOTO, PHOTO[::-1], PHOTO[:, ::-1], PHOTO[:20], PHOTO]
+    singles = list(deblur(images))
+    monkeypatch.setattr(deblur.restorer, "restore_batch", counted)
+    pictures = list(deblur(images, batch_size=2))
+    assert sizes == [2, 1, 1, 1]
+    for picture, single in zip(pictures, singles, strict=True):
+        np.testing.assert_allclose(picture.pixels, single.pixels, atol=1e-5)
+
+
+def test_each_picture_has_its_mask(files):
+    fill = Pipeline(model=files / "inpaint.safetensors", device="cpu")
+    masks = [np.zeros(PHOTO.shape[:2], bool) for _ in range(2)]
+    masks[0][5:9, 5:9] = masks[1][20:24, 20:24] = True
+    original = PHOTO.astype(np.float32) / 255
+    for picture, mask in zip(fill([PHOTO, PHOTO], masks=masks, batch_size=2), masks, strict=True):
+        changed = (picture.pixels != original).any(axis=-1)
+        assert changed[mask].any()
+        assert not changed[~mask].any()
+    with pytest.raises(PictureError, match="give one each"):
+        list(fill([PHOTO, PHOTO], masks=masks[:1]))
+    with pytest.raises(MaskError):
+        list(fill([PHOTO]))
+
+
+def test_what_is_no_list_or_no_batch_is_refused(deblur):
+    with pytest.raises(PictureError, match="one picture found; give a list"):
+        list(deblur(PHOTO))
+    with pytest.raises(PictureError, match="batch size 0 found"):
+        deblur([PHOTO], batch_size=0)
