@@ -1,0 +1,5 @@
+"""A page in the browser: drop a photo, say what is wrong with it, download it restored."""
+
+from .page import build_page, look
+
+__all__ = ["build_page", "look"]

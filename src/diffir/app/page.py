@@ -1,0 +1,252 @@
+"""The page, and what follows what on it."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import gradio as gr
+from fastapi import HTTPException
+
+from diffir.errors import DiffIRError, WeightsError
+from diffir.files import write_whole
+from diffir.inference import Restorer
+from diffir.serving import Settings
+from diffir.serving.job import Job
+from diffir.serving.schema import Order
+
+from . import status
+from .desk import Desk
+from .examples import write_examples
+from .orders import Asked, looked_at, order_of, sentence, shown_of
+from .parts import OWN, USUAL, Parts, choices_of, place_parts
+from .pictures import shown
+from .wishes import offered
+
+LOOK_SECONDS = 0.2  # between two looks at how far an order is
+MISTAKES = (DiffIRError, HTTPException, MemoryError)
+SUFFIXES = {"jpeg": "jpg", "tiff": "tif"}
+CSS = """
+.gradio-container {max-width: 960px !important; margin: 0 auto !important}
+#examples .grid-wrap {padding-top: 22px}
+#examples .grid-container {grid-template-columns: repeat(4, minmax(0, 1fr)) !important}
+@media (max-width: 480px) {.gradio-container .main {padding: 12px !important}}
+.wrong {color: var(--error-text-color); background: var(--error-background-fill);
+  border: 1px solid var(--error-border-color); border-radius: 8px; padding: 8px 12px}
+.running {display: flex; gap: 12px; align-items: center}
+.running progress {flex: 1; height: 12px; accent-color: var(--color-accent)}
+"""
+FONTS = ["ui-sans-serif", "system-ui", "sans-serif"]  # of the visitor's own computer
+
+
+def look(settings: Settings) -> dict[str, Any]:
+    """How to launch a page: `build_page(restorers, settings).launch(**look(settings))`.
+
+    Nothing is loaded from elsewhere, and nothing is told to anybody.
+    """
+    theme = gr.themes.Default(font=FONTS, font_mono=["ui-monospace", "monospace"])
+    return {
+        "theme": theme.set(block_info_text_color="*body_text_color"),  # gray was hard to read
+        "css": CSS,
+        "footer_links": [],
+        "max_file_size": settings.max_bytes,
+        "share": False,
+        "pwa": False,
+        "ssr_mode": False,
+        "mcp_server": False,
+        "run_history": False,
+        "enable_monitoring": False,
+    }
+
+
+def build_page(restorers: Mapping[str, Restorer], settings: Settings | None = None) -> gr.Blocks:
+    """The page for these networks, to be launched with `look`.
+
+    A wish that none of the networks serves is not on it. One thread runs them, in the order of
+    arrival.
+    """
+    desk = Desk(restorers, settings or Settings())
+    page = page_of(desk)
+    desk.open()
+    return page
+
+
+def page_of(desk: Desk) -> gr.Blocks:
+    """The page of a desk, which is to be opened; raises WeightsError where it has no networks."""
+    wishes = {wish.words: names for wish, names in offered(desk.restorers).items()}
+    if not wishes:
+        raise WeightsError("no network is there for the page; name a weights file")
+    keep = int(desk.settings.keep_seconds)
+    with gr.Blocks(
+        title="Restore a photo", analytics_enabled=False, delete_cache=(min(60, keep), keep)
+    ) as page:
+        answers = Answers(desk, wishes)
+        answers.connect(place_parts(wishes, answers.examples))
+        page.unload(answers.cancel)
+    return page
+
+
+def visitor_of(request: gr.Request) -> str:
+    """Who asks: a page in a browser, from its loading to its closing."""
+    return request.session_hash or ""
+
+
+class Answers:
+    """What the page does when it is used."""
+
+    def __init__(self, desk: Desk, wishes: dict[str, list[str]]) -> None:
+        self.desk, self.wishes = desk, wishes
+        self.wants_mask = {
+            words: desk.restorers[names[0]].task.wants_mask for words, names in wishes.items()
+        }
+        self._folder = TemporaryDirectory(prefix="diffir-examples-")  # it goes with the page
+        self.examples = write_examples(Path(self._folder.name), list(wishes))
+
+    def connect(self, parts: Parts) -> None:
+        """Let every part do what it is for."""
+        self.parts = parts
+        quietly: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        looks = [parts.photo.change, parts.wish.change]
+        seen: list[Any] = [parts.trouble, parts.preview, parts.brushing, parts.editor, parts.mask]
+        gr.on(
+            looks,
+            self.look_at,
+            [parts.photo, parts.wish],
+            seen,
+            trigger_mode="always_last",
+            **quietly,
+        )
+        parts.gallery.select(self.take_example, None, [parts.photo, parts.wish], **quietly)
+        parts.wish.change(self.models, parts.wish, parts.model, **quietly)
+        parts.cancel.click(self.cancel, queue=False, **quietly)
+        parts.line.input(
+            self.move_line, parts.line, parts.slider, trigger_mode="always_last", **quietly
+        )
+        filled_in = [parts.photo, parts.wish, parts.editor, parts.mask]
+        filled_in += [parts.model, parts.seed, parts.memory, parts.file_format]
+        changed: list[Any] = [parts.preview, parts.status, parts.restore, parts.cancel]
+        changed += [parts.result, parts.slider, parts.download, parts.filled]
+        parts.restore.click(
+            self.restore, filled_in, changed, concurrency_limit=None, **quietly
+        )  # no limit, for the queue is the desk's
+
+    def take_example(self, event: gr.SelectData) -> tuple[str, str]:
+        """An example, and what is wrong with it."""
+        path, example = self.examples[event.index]
+        return str(path), example.wish
+
+    def move_line(self, line: float) -> Any:
+        """Put the line between before and after where the keyboard wants it."""
+        return gr.ImageSlider(slider_position=line)
+
+    def models(self, words: str) -> Any:
+        """The networks for a wish, the preferred one chosen."""
+        return gr.Dropdown(choices_of(self.wishes[words]), value=USUAL)
+
+    def cancel(self, request: gr.Request) -> None:
+        """End what the visitor waits for."""
+        self.desk.cancel(visitor_of(request))
+
+    def look_at(self, photo: str | None, words: str) -> dict[Any, Any]:
+        """Show the photo, or say what is wrong with it."""
+        parts, brushes = self.parts, self.wants_mask[words]
+        image, news = None, status.nothing()
+        if photo is not None:
+            try:
+                image = shown(looked_at(photo, self.desk.settings))
+            except MISTAKES as error:
+                news = status.wrong(sentence(error))
+        has_image = image is not None
+        return {
+            parts.trouble: gr.HTML(news, visible=bool(news)),
+            parts.preview: gr.Image(image, visible=has_image and not brushes),
+            parts.brushing: gr.Column(visible=has_image and brushes),
+            parts.editor: image if brushes else None,
+            parts.mask: None,
+        }
+
+    async def restore(
+        self,
+        photo: str | None,
+        words: str,
+        editor: dict[str, Any] | None,
+        mask: str | None,
+        model: str,
+        seed: int | None,
+        memory: str,
+        file_format: str,
+        request: gr.Request,
+    ) -> AsyncIterator[dict[Any, Any]]:
+        """Everything between the click and the download."""
+        asked = Asked(
+            photo=photo,
+            wants_mask=self.wants_mask[words],
+            editor=editor,
+            mask=mask,
+            model=model or self.wishes[words][0],
+            seed=seed,
+            memory=memory,
+            own_format=file_format == OWN,
+        )
+        hidden = {self.parts.result: gr.Column(visible=False)}
+        yield hidden | self.busy(True, status.told("Reading the photo"))
+        began = time.monotonic()
+        try:
+            order = await asyncio.to_thread(order_of, asked, self.desk.settings)
+            job = await asyncio.to_thread(self.desk.submit, order, visitor_of(request))
+            async for news in self.news_of(job):
+                yield {self.parts.status: news}
+            ended = await asyncio.to_thread(self.ended, job, order, photo or "")
+        except MISTAKES as error:
+            yield self.busy(False, status.wrong(sentence(error)))
+            return
+        seconds = time.monotonic() - began
+        yield ended | self.busy(False, status.told(f"Done in {seconds:.1f} s; download it below."))
+
+    def busy(self, is_busy: bool, news: str) -> dict[Any, Any]:
+        """What can be clicked, and what is said."""
+        return {
+            self.parts.status: news,
+            self.parts.restore: gr.Button(interactive=not is_busy),
+            self.parts.cancel: gr.Button(interactive=is_busy),
+        }
+
+    async def news_of(self, job: Job) -> AsyncIterator[str]:
+        """How far an order is, each time that it gets further, until it has ended."""
+        last = ""
+        while not job.outcome.done():
+            place = self.desk.place(job)
+            news = status.waiting(place) if place else status.running(job.progress)
+            if news != last:
+                yield news
+            last = news
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def ended(self, job: Job, order: Order, photo: str) -> dict[Any, Any]:
+        """What is shown of an order that ended; raises what it ended with."""
+        answer = job.outcome.result()
+        if job.unwanted:
+            raise DiffIRError("Cancelled; the photo is as it was.")
+        if isinstance(answer, HTTPException):
+            raise answer
+        parts, seen = self.parts, shown_of(order, answer)
+        width, height = seen.size
+        suffix = SUFFIXES.get(job.format, job.format)
+        file = self.kept(answer, f"{Path(photo).stem}-restored.{suffix}")
+        mask = None if order.mask is None else self.kept(order.mask, "mask.png")
+        return {
+            parts.preview: gr.Image(visible=False),  # the slider shows it
+            parts.result: gr.Column(visible=True),
+            parts.slider: (seen.before, seen.after),
+            parts.download: gr.DownloadButton(f"Download ({width} × {height})", value=file),
+            parts.filled: gr.Image(mask, visible=mask is not None),
+        }
+
+    def kept(self, data: bytes, name: str) -> str:
+        """A file that the browser may fetch, at a path that cannot be guessed."""
+        path = Path(self.parts.photo.GRADIO_CACHE) / secrets.token_hex(16) / name
+        write_whole(data, path)
+        return str(path)

@@ -1,0 +1,68 @@
+"""diffir app: a page in the browser."""
+
+from typing import Annotated
+
+import typer
+
+from .app import Device, Memory, Precision, app, explained, fail, say
+
+
+@app.command("app")
+@explained
+def web(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="MODEL...",
+            help="Names from `diffir models`, or weights files; all bundled ones if none is named",
+        ),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free")] = 7860,
+    no_key: Annotated[
+        bool, typer.Option("--no-key", help="Let other computers in, for the page asks for no key")
+    ] = False,
+    device: Device = "auto",
+    precision: Precision = "float32",
+    memory: Memory = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads of the networks; all if not given")
+    ] = None,
+    max_pixels: Annotated[int, typer.Option(min=1, help="Largest photo")] = 50_000_000,
+) -> None:
+    """Open a page on which photos are restored in the browser (docs/app.md)."""
+    try:
+        from diffir.app.launch import opened, until_told_to_stop
+        from diffir.serving import Settings
+        from diffir.serving.server import is_loopback, load_models
+    except ImportError as error:
+        raise fail(
+            f"the page needs {error.name}; install it with `pip install 'diffir[app]'`"
+        ) from error
+    import torch
+
+    from diffir.inference.engine import bytes_of
+
+    if not (no_key or is_loopback(host)):
+        raise fail(
+            f"--host {host} lets other computers in, and the page asks for no key; "
+            "say --no-key if that is meant"
+        )
+    if threads:
+        torch.set_num_threads(threads)
+    restorers = load_models(
+        models or [],
+        device=device,
+        precision=precision,
+        memory=None if memory is None else bytes_of(memory),
+    )
+    settings = Settings(
+        max_bytes=512 * 2**20, max_pixels=max_pixels, seconds=24 * 3600, keep_seconds=3600
+    )
+    try:
+        with opened(restorers, settings, host=host, port=port) as address:
+            until_told_to_stop(lambda: say(f"open {address} in a browser; Ctrl-C ends it"))
+    except OSError as error:
+        raise fail(
+            f"cannot listen on {host}:{port} ({error.strerror}); choose another --host or --port"
+        ) from error
