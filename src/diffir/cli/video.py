@@ -1,0 +1,175 @@
+"""diffir video: a video in, a better video out."""
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from .app import Device, Memory, Precision, app, complain, counted, err, explained, fail, say
+from .restore import sigterm_as_ctrl_c
+
+if TYPE_CHECKING:
+    from diffir.video.restore import Report
+
+EVERY = 60.0  # seconds between lines where no bar can be drawn
+WORDS = {"looking": "looking through", "restoring": "restoring", "joining": "joining"}
+
+
+@app.command()
+@explained
+def video(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A video of any kind")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="A name with .mp4, .m4v, .mov, .mkv or .webm")
+    ],
+    model: Annotated[
+        str, typer.Option(help="A name from `diffir models`, or a weights file")
+    ] = "sr-x4-lite",
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Same seed, same bits")] = 0,
+    smooth: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS", help="Average the IPR over about this time; begins anew at a cut"
+        ),
+    ] = None,
+    quality: Annotated[
+        int,
+        typer.Option(min=0, max=51, help="Of the encoding: lower is better and larger, 0 exact"),
+    ] = 14,
+    device: Device = "auto",
+    precision: Precision = "float32",
+    memory: Memory = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace what is there, or begin anew")
+    ] = False,
+) -> None:
+    """Restore a video; sound, subtitles, frame times, colours and rotation stay as they are.
+
+    The same command goes on where a run was ended, by whatever; see OUT.unfinished.
+    """
+    try:
+        from diffir.video import restore_video
+    except ImportError as error:
+        raise fail(
+            f"videos need {error.name}; install it with `pip install 'diffir[video]'`"
+        ) from error
+    from diffir.files import digest_of
+    from diffir.inference import Restorer
+    from diffir.inference.engine import bytes_of
+    from diffir.loading import weights_file
+
+    if smooth is not None and not smooth > 0:
+        raise fail(f"--smooth {smooth:g} found; wanted seconds above 0, or leave it out")
+    budget = None if memory is None else bytes_of(memory)
+    with noted(), sigterm_as_ctrl_c(), told_of(output), progress_bar() as report:
+        restorer = Restorer.from_pretrained(
+            model, device=device, precision=precision, memory=budget
+        )
+        began = time.monotonic()
+        done = restore_video(
+            restorer,
+            source,
+            output,
+            weights=digest_of(weights_file(model)),
+            seed=seed,
+            smooth=smooth,
+            quality=quality,
+            overwrite=overwrite,
+            report=report,
+        )
+    earlier = f", {done.resumed} of them by an earlier run" if done.resumed else ""
+    say(
+        f"{source} → {output}: {counted(done.frames, 'frame')} of {done.width}×{done.height}"
+        f"{earlier}, in {clock(time.monotonic() - began)}"
+    )
+
+
+@contextmanager
+def told_of(output: Path) -> Iterator[None]:
+    """Say at an interruption that nothing is lost."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say(f"what is restored lies in {output}.unfinished; the same command goes on")
+        raise
+
+
+@contextmanager
+def noted() -> Iterator[None]:
+    """Let the library's warnings be lines above the bar."""
+    handler, logger = Notes(logging.WARNING), logging.getLogger("diffir")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+class Notes(logging.Handler):
+    """Prints what the library logs as lines of standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one line."""
+        complain("note:", self.format(record))
+
+
+@contextmanager
+def progress_bar() -> "Iterator[Report]":
+    """What tells how far a part is: a bar with the time left, or a line a minute in a log."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[frames]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        yield Teller(bar)
+
+
+class Teller:
+    """Remembers when a part began, to know how long it will take."""
+
+    def __init__(self, bar: Progress) -> None:
+        self.bar = bar
+        self.tasks: dict[str, TaskID] = {}
+        self.begun: dict[str, tuple[float, float]] = {}
+        self.told = time.monotonic()
+
+    def __call__(self, part: str, done: float, total: float) -> None:
+        """Move the part's bar; in a log, say a line if the last is old enough."""
+        now = time.monotonic()
+        frames = f"{int(done)}/{int(total)}" if part == "restoring" else ""
+        if part not in self.tasks:
+            self.begun[part] = now, done
+            first = int(done)
+            self.tasks[part] = self.bar.add_task(
+                WORDS[part], completed=first, total=total, frames=frames
+            )
+        self.bar.update(self.tasks[part], completed=done, frames=frames)
+        if not err.is_terminal and part == "restoring" and now - self.told > EVERY:
+            self.told = now
+            began, at_first = self.begun[part]
+            left = (now - began) / max(done - at_first, 1e-9) * (total - done)
+            say(f"restored {int(done)} of {int(total)} frames, {clock(left)} left")
+
+
+def clock(seconds: float) -> str:
+    """`0:05`, `12:34`, `7:12:34`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,5 @@
+"""Videos: restored frame by frame, with all else of the input kept."""
+
+from .restore import Done, restore_video
+
+__all__ = ["Done", "restore_video"]

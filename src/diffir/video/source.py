@@ -1,0 +1,277 @@
+"""Reading: what a video is, all its frame times, and the frames from any one on."""
+
+import itertools
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Disposition, Stream
+from av.video.stream import VideoStream
+
+from diffir.errors import PictureError
+
+from .colour import Colour, colour_of
+from .hdr import hdr10_of, numbers
+
+Told = Callable[[float], None]
+"""Told the share done, from 0 to 1."""
+
+TRUSTED_LENGTHS = ("matroska", "mov")  # others guess how long they are
+SLACK = 1.0  # seconds that a header may promise beyond the last packet
+PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What the first frame of a video tells."""
+
+    width: int
+    height: int
+    pixels: str
+    """FFmpeg's name of the pixel format."""
+    colour: Colour
+    rate: Fraction
+    """Frames a second, on average."""
+    time_base: Fraction
+    """Seconds, the unit of times."""
+    aspect: Fraction | None
+    """Width of a pixel by its height."""
+    matrix: tuple[int, ...]
+    """How to turn and mirror the frames for showing: nine numbers of a display matrix, or none."""
+    hdr10: str
+    """See `hdr10_of`."""
+    interlaced: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Times:
+    """When the frames of a video are shown, in units of its time base."""
+
+    starts: list[int]
+    last: int
+    """How long the last frame stays."""
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @property
+    def lengths(self) -> list[int]:
+        """How long each frame stays."""
+        nexts = [*self.starts[1:], self.starts[-1] + self.last]
+        return [end - start for start, end in zip(self.starts, nexts, strict=True)]
+
+    def to_json(self) -> str:
+        """As text."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Times":
+        """From text; ValueError, TypeError where it was not made by `to_json`."""
+        return cls(**json.loads(text))
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[InputContainer]:
+    """A video to read; PictureError where it is none."""
+    with ExitStack() as until_read:
+        try:
+            # An open file and no protocols: a playlist that poses as a video reaches no other file.
+            container = av.open(
+                until_read.enter_context(path.open("rb")),
+                "r",
+                options={"protocol_whitelist": "none"},
+                metadata_errors="surrogateescape",
+            )
+        except (OSError, av.FFmpegError) as error:
+            raise unreadable(path, error) from error
+        until_read.enter_context(container)
+        kind = container.format.name
+        if kind == "tty":  # FFmpeg shows texts as films of a terminal
+            raise PictureError(f"{path} is a text, not a video; give a video file")
+        if kind == "image2" or kind.endswith("_pipe"):
+            raise PictureError(f"{path} is a picture; `diffir restore` takes it")
+        yield container
+
+
+def unreadable(path: Path, error: OSError | av.FFmpegError) -> PictureError:
+    """The error for a file that can't be opened or read on."""
+    if path.is_dir():
+        return PictureError(f"{path} is a folder; give a video file")
+    if not path.exists():
+        return PictureError(f"{path} does not exist; give a video file")
+    return PictureError(
+        f"{path} cannot be read as a video ({error.strerror}); give a whole video file"
+    )
+
+
+def packets_of(
+    container: InputContainer, path: Path, *streams: Stream
+) -> "Iterator[Packet[Stream]]":
+    """The packets of some streams, or of all; PictureError where the file can't be read on."""
+    packets = container.demux(*streams)
+    while True:
+        try:
+            packet = next(packets, None)
+        except (OSError, av.FFmpegError) as error:
+            raise unreadable(path, error) from error
+        if packet is None:
+            return
+        yield packet
+
+
+def main_stream(container: InputContainer, path: Path) -> VideoStream:
+    """The video of a file that may have a cover picture, too; PictureError where there is none."""
+    for stream in container.streams.video:
+        if not stream.disposition & PICTURES and stream.codec_context is not None:
+            stream.thread_type = "AUTO"
+            return stream
+    raise PictureError(f"{path} has no video in it; give a file that has")
+
+
+def look_at(path: Path) -> Look:
+    """What the first frame tells; PictureError where there is none or its colours are unknown."""
+    with opened(path) as container:
+        stream = main_stream(container, path)
+        frame = next(decoded(container, stream, path), None)
+        if frame is None:
+            raise PictureError(f"{path} has no frame that can be read; give a whole video file")
+        return Look(
+            width=frame.width,
+            height=frame.height,
+            pixels=frame.format.name,
+            colour=colour_of(frame, path),
+            rate=stream.average_rate or stream.guessed_rate or Fraction(25),
+            time_base=stream.time_base or Fraction(1, 1000),
+            aspect=stream.sample_aspect_ratio,
+            matrix=tuple(numbers(frame, "DISPLAYMATRIX")),
+            hdr10=hdr10_of(frame),
+            interlaced=frame.interlaced_frame,
+        )
+
+
+def decoded(container: InputContainer, stream: VideoStream, path: Path) -> Iterator[av.VideoFrame]:
+    """The frames of a stream; PictureError where one is damaged."""
+    seen = 0
+    for packet in packets_of(container, path, stream):
+        frames = unpacked(packet, path, seen)
+        seen += len(frames)
+        yield from frames
+
+
+def unpacked(packet: "Packet[Any]", path: Path, seen: int) -> list[av.VideoFrame]:
+    """The frames that a packet completes; PictureError where one is damaged.
+
+    What comes before the first frame that can be read is skipped, as players do: a recording may
+    begin in the midst of pictures that hang on earlier ones.
+    """
+    try:
+        frames = packet.decode()
+    except av.FFmpegError as error:
+        if seen:
+            raise damaged(path, seen, error.strerror) from error
+        return []
+    if not seen:
+        return list(itertools.dropwhile(lambda frame: frame.is_corrupt, frames))
+    for index, frame in enumerate(frames):
+        if frame.is_corrupt:
+            raise damaged(path, seen + index, "a part of the picture is missing")
+    return frames
+
+
+def damaged(path: Path, index: int, why: str | None) -> PictureError:
+    """The error for a frame that can't be read."""
+    return PictureError(f"{path} is damaged at frame {index + 1} ({why}); give a whole video file")
+
+
+def frames_from(path: Path, first: int) -> Iterator[av.VideoFrame]:
+    """The frames of a video from a number on.
+
+    Those before it are decoded, too: jumping into the midst of a file gives other frames than
+    coming there does, in some formats, and decoding costs little beside restoring.
+    """
+    with opened(path) as container:
+        yield from itertools.islice(
+            decoded(container, main_stream(container, path), path), first, None
+        )
+
+
+def look_through(path: Path, look: Look, told: Told = lambda share: None) -> Times:
+    """Decode all of a video once, to know that it is whole, and the time of each frame.
+
+    Raises:
+        PictureError: when a frame is damaged or unlike the first, the end is missing, or times do
+            not increase.
+    """
+    starts: list[int] = []
+    usual = length = max(1, round(1 / (look.rate * look.time_base)))
+    reached = 0.0
+    with opened(path) as container:
+        stream = main_stream(container, path)
+        for packet in packets_of(container, path):
+            reached = max(reached, end_of(packet))
+            if packet.stream.index != stream.index:  # what ends a stream has no number of its own
+                continue
+            for frame in unpacked(packet, path, len(starts)):
+                require_alike(frame, look, len(starts), path)
+                starts.append(next_start(frame.pts, starts, length, path))
+                length = frame.duration or usual
+            if packet.pos:
+                told(min(1.0, packet.pos / max(1, container.size)))
+        require_end(container, reached, path)
+    if not starts:
+        raise PictureError(f"{path} has no frame that can be read; give a whole video file")
+    return Times(starts=starts, last=length)
+
+
+def end_of(packet: "Packet[Stream]") -> float:
+    """When the content of a packet ends, in seconds; 0 where it does not say."""
+    if packet.pts is None or not packet.time_base:
+        return 0.0
+    return float((packet.pts + (packet.duration or 0)) * packet.time_base)
+
+
+def next_start(pts: int | None, starts: list[int], length: int, path: Path) -> int:
+    """The time of a frame, one length after the last where the file says none."""
+    if pts is None:
+        return starts[-1] + length if starts else 0
+    if starts and pts <= starts[-1]:
+        raise PictureError(
+            f"{path} shows frame {len(starts) + 1} at {pts}, no later than the one before it; "
+            "give a file with times that increase, such as a copy made by a video editor"
+        )
+    return pts
+
+
+def require_alike(frame: av.VideoFrame, look: Look, index: int, path: Path) -> None:
+    """Raise PictureError for a frame of another size or pixel format than the first."""
+    found = (frame.width, frame.height, frame.format.name)
+    wanted = (look.width, look.height, look.pixels)
+    if found != wanted:
+        raise PictureError(
+            f"{path} changes at frame {index + 1} from {shape(*wanted)} to {shape(*found)}; "
+            "cut it there and give the parts"
+        )
+
+
+def shape(width: int, height: int, pixels: str) -> str:
+    """`1920×1080 yuv420p`."""
+    return f"{width}×{height} {pixels}"
+
+
+def require_end(container: InputContainer, reached: float, path: Path) -> None:
+    """Raise PictureError where the file promises much more than it has."""
+    if container.duration is None or not container.format.name.startswith(TRUSTED_LENGTHS):
+        return
+    promised = ((container.start_time or 0) + container.duration) / av.time_base
+    if promised - reached > SLACK:
+        raise PictureError(
+            f"{path} ends at {reached:.1f} s of {promised:.1f} s, so a part is missing; "
+            "give the whole file, or a copy with a right header if that is all there is"
+        )
