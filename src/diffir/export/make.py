@@ -1,0 +1,135 @@
+"""From a network to a file of another program: traced, converted, checked, written."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from diffir.errors import WeightsError
+from diffir.files import digest_of, write_whole
+from diffir.loading import WEIGHTS, load_checkpoint, weights_file
+from diffir.model import DiffIRS2
+from diffir.tasks import TASKS
+
+from .check import Row, check
+from .facts import Facts, Precision
+from .graph import inputs_of, trace
+from .onnx_file import to_float16, to_int8, to_onnx, with_facts
+from .openvino_file import to_openvino
+from .photos import calibration
+from .runners import Backend, open_content
+from .torch_file import to_torch
+
+logger = logging.getLogger(__name__)
+
+Target: TypeAlias = Literal["onnx", "openvino", "torch"]
+SUFFIXES: dict[Target, str] = {"onnx": ".onnx", "openvino": ".xml", "torch": ".pt2"}
+CHECKED_BY: dict[Target, Backend] = {
+    "onnx": "onnxruntime",
+    "openvino": "openvino",
+    "torch": "torch",
+}
+OWN_LICENCE = "Apache-2.0"
+OTHERS_LICENCE = "that of the weights it was made from"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What was written, and how it compares with the plain network."""
+
+    path: Path
+    size: int
+    """Of all its files, in bytes."""
+    facts: Facts
+    rows: list[Row]
+
+
+def export(
+    name: str | Path,
+    path: Path,
+    to: Target,
+    *,
+    precision: Precision = "float32",
+    photos: Path | None = None,
+) -> Report:
+    """Write a network as a file that another program runs, once it is checked.
+
+    Args:
+        name: a preset's name or a weights file.
+        path: the goal, with the suffix of `SUFFIXES`; OpenVINO's weights go beside it (.bin). It
+            appears whole, or not at all.
+        to: the format.
+        precision: float16 and int8 are smaller, and slightly inexact; torch's is always float32.
+        photos: a folder of pictures like those to be restored, for int8 alone.
+
+    Raises:
+        WeightsError: when the network can't be exported so, or the export differs from it.
+        DataError, PictureError: when there are no photos, or one can't be read.
+        DeviceError: when a library is not installed.
+        OSError: when the goal can't be written.
+    """
+    require_consistent(path, to, precision, photos)
+    checkpoint = load_checkpoint(name)
+    model, task = checkpoint.model, TASKS[checkpoint.task]
+    if not isinstance(model, DiffIRS2):
+        raise WeightsError(
+            f"{name} is a stage-1 network, which needs the ground truth; export stage-2 weights"
+        )
+    samples = [] if photos is None else calibration(photos, model, task)
+    weights = weights_file(name)
+    facts = Facts(
+        task=task.name,
+        scale=model.config.scale,
+        ipr_dim=model.config.ipr_dim,
+        precision=precision,
+        preset=checkpoint.preset,
+        weights_sha256=digest_of(weights),
+        licence=licence_of(weights),
+    )
+    program = trace(model, task)
+    if to == "torch":
+        files = {".pt2": to_torch(program, facts)}
+    else:
+        converted = to_onnx(program, inputs_of(task))
+        if precision == "int8":
+            converted = to_int8(converted, [inputs for _, inputs in samples])
+        elif precision == "float16" and to == "onnx":
+            converted = to_float16(converted)
+        content = with_facts(converted, facts)
+        files = {".onnx": content} if to == "onnx" else to_openvino(content, facts)
+    rows = check(model, task, open_content(files, CHECKED_BY[to], path), samples)
+    publish(files, path)
+    return Report(path=path, size=sum(map(len, files.values())), facts=facts, rows=rows)
+
+
+def licence_of(weights: Path) -> str:
+    """The licence of a file of weights: ours, where it is bundled."""
+    return OWN_LICENCE if weights.parent == WEIGHTS else OTHERS_LICENCE
+
+
+def require_consistent(path: Path, to: Target, precision: Precision, photos: Path | None) -> None:
+    """Raise WeightsError for what is asked for in vain."""
+    if path.suffix != SUFFIXES[to]:
+        raise WeightsError(f"{path} does not end in {SUFFIXES[to]}; name the file for {to} so")
+    if to == "torch" and precision != "float32":
+        raise WeightsError(
+            f"{precision} for torch asked for, which exports float32 alone; "
+            "leave the precision out, or export to onnx or openvino"
+        )
+    if precision == "int8" and photos is None:
+        raise WeightsError(
+            "int8 without photos found; name a folder of pictures like those to be restored: "
+            "--calibrate FOLDER"
+        )
+    if precision != "int8" and photos is not None:
+        raise WeightsError(
+            f"photos for {precision} found, which has no use for them; leave them out"
+        )
+
+
+def publish(files: dict[str, bytes], path: Path) -> None:
+    """Write the files, the named one last: where it is, all that it wants is there, and fits."""
+    if len(files) > 1:
+        path.unlink(missing_ok=True)
+    for suffix, content in files.items():
+        write_whole(content, path.with_suffix(suffix))
