@@ -134,6 +134,7 @@ def test_every_picture_gets_the_noise_of_the_seed(deblur):
         np.testing.assert_array_equal(read(name).to_array(), expected)
 
 
+@pytest.mark.usefixtures("stripes_at_any_size")
 def test_the_next_file_is_read_while_one_is_restored(deblur, monkeypatch):
     pictures("a.png", "b.png")
     begun = Event()
@@ -170,6 +171,7 @@ def test_a_file_is_written_while_the_next_is_restored(deblur):
     assert there[-1]
 
 
+@pytest.mark.usefixtures("stripes_at_any_size")
 def test_progress_counts_files_and_the_share_of_the_one_under_way(deblur):
     pictures("in/a.png", "in/b.png")
     Path("in/broken.png").write_text("no picture")

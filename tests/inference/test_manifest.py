@@ -266,3 +266,31 @@ def test_what_killed_runs_left_is_removed_and_no_other_file(deblur):
     assert not any(path.exists() for path in strays)
     assert Path("out/.diffir-notes.part").exists()
     assert Path("out/x/b.part").exists()
+
+
+def test_processes_that_share_the_work_write_files_of_their_own_and_read_all(deblur):
+    jobs = plan([Path("in")], Path("out"))
+    for rank in (0, 1):
+        with open_manifest(Path("out"), SETTINGS, jobs, rank) as manifest:
+            list(restore_files(deblur, jobs[rank::2], manifest=manifest))
+    own = [MANIFEST, Path("out/manifest/1.jsonl")]
+    assert [json.loads(path.read_text())["source"] for path in own] == ["a.png", "x/b.png"]
+    with open_manifest(Path("out"), SETTINGS, jobs, 5) as manifest:
+        done = list(restore_files(deblur, jobs, manifest=manifest))
+    assert [outcome.skipped for outcome in done] == [THERE, THERE]
+    assert skipped(run(deblur)) == {"a.png": THERE, "x/b.png": THERE}
+    assert MANIFEST.read_text().count("\n") == 1
+
+
+def test_a_file_of_another_process_that_is_not_ours_is_refused(deblur):
+    run(deblur)
+    Path("out/manifest").mkdir()
+    Path("out/manifest/1.jsonl").write_text("hello\n")
+    assert "out/manifest/1.jsonl is no manifest of diffir's" in refused()
+
+
+def test_what_two_settings_made_alike_is_skipped_for_both(deblur):
+    run(deblur)
+    again = replace(SETTINGS, weights="cd" * 32)
+    assert skipped(run(deblur, again)) == {"a.png": None, "x/b.png": None}
+    assert skipped(run(deblur, again)) == skipped(run(deblur)) == {"a.png": THERE, "x/b.png": THERE}

@@ -1,5 +1,7 @@
 """Many files, one after another: one bad file never stops the rest."""
 
+from __future__ import annotations
+
 import hashlib
 import os
 import time
@@ -7,14 +9,24 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from diffir.errors import DiffIRError, MaskError, PictureError
 from diffir.files import whole_file
-from diffir.images import MAX_PIXELS, Picture, encode, read
+from diffir.images import MAX_PIXELS, Picture, decode, encode, read
 
 from .jobs import Job, is_picture_name
-from .manifest import Known, Manifest, content_of, is_replaceable, known_to, reason_to_skip
+from .manifest import (
+    Known,
+    Manifest,
+    content_of,
+    is_replaceable,
+    known_to,
+    reason_to_skip,
+    unreadable,
+)
+from .places import Place, content, exists, is_local, put
 from .restorer import Progress, Restorer
 
 Item = TypeVar("Item")
@@ -140,7 +152,7 @@ def decide(job: Job, known: Known | None, *, overwrite: bool) -> Outcome | None:
             return Outcome(job=job, skipped=reason)
         if not is_picture_name(job.target):
             raise PictureError(f"{job.source} has no suffix of a picture; choose one with --format")
-        if job.mask is not None and not job.mask.exists():
+        if job.mask is not None and not exists(job.mask):
             raise MaskError(f"{job.source} has no mask: no {job.mask}; draw it, white = hole")
     except DiffIRError as error:
         return failed(job, error)
@@ -156,13 +168,23 @@ def load_job(
     if decided is not None:
         return decided
     try:
-        mask_content = None if job.mask is None else content_of(job.mask)
-        inputs = Inputs(source=content_of(job.source), mask=mask_content, began=began)
-        picture = read(job.source, max_pixels=max_pixels)
-        mask = None if job.mask is None else read(job.mask, max_pixels=max_pixels)
+        mask_content, mask = (None, None) if job.mask is None else load(job.mask, max_pixels)
+        source_content, picture = load(job.source, max_pixels)
+        inputs = Inputs(source=source_content, mask=mask_content, began=began)
     except (DiffIRError, MemoryError) as error:
         return failed(job, error)
     return Loaded(job=job, inputs=inputs, picture=picture, mask=mask)
+
+
+def load(path: Place, max_pixels: int) -> tuple[str, Picture]:
+    """A picture, after the sha256 of its file; an object is fetched once. Raises PictureError."""
+    if is_local(path):
+        return content_of(path), read(path, max_pixels=max_pixels)
+    try:
+        data = content(path)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    return hashlib.sha256(data).hexdigest(), decode(data, str(path), max_pixels=max_pixels)
 
 
 def restore_loaded(
@@ -223,12 +245,8 @@ def write(encoded: Encoded, manifest: Manifest | None, overwrite: bool) -> Outco
             raise PictureError(
                 f"{target}: the file exists; allow overwriting it or choose another name"
             )
-        with whole_file(target) as file:
-            file.write(encoded.data)
-            if manifest is not None:
-                file.flush()
-                os.fsync(file.fileno())  # now, for the line and the name shall follow at once
-                manifest.add(job, **encoded.facts)
+        add_line = None if manifest is None else partial(manifest.add, job, **encoded.facts)
+        store(encoded.data, target, add_line)
     except PictureError as error:
         return failed(job, error)
     except (OSError, ValueError) as error:
@@ -237,6 +255,21 @@ def write(encoded: Encoded, manifest: Manifest | None, overwrite: bool) -> Outco
             error=f"{target}: cannot be written ({error}); check path, rights, space",
         )
     return Outcome(job=job)
+
+
+def store(data: bytes, target: Place, add_line: Callable[[], None] | None) -> None:
+    """A file that appears whole, its line just before; raises OSError and ValueError."""
+    if not is_local(target):
+        if add_line is not None:
+            add_line()
+        put(data, target)
+        return
+    with whole_file(target) as file:
+        file.write(data)
+        if add_line is not None:
+            file.flush()
+            os.fsync(file.fileno())  # now, for the line and the name shall follow at once
+            add_line()
 
 
 def failed(job: Job, error: DiffIRError | MemoryError) -> Outcome:

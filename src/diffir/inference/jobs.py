@@ -1,5 +1,7 @@
 """Which file becomes which, decided before anything is written."""
 
+from __future__ import annotations
+
 import os
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -10,22 +12,34 @@ from pathlib import Path
 from diffir.errors import MaskError, PictureError
 from diffir.images import SUFFIXES
 
+from .places import (
+    Place,
+    below,
+    exists,
+    files_below,
+    is_dir,
+    is_local,
+    is_same,
+    is_within,
+    require_writable_store,
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
     """One file to restore."""
 
-    source: Path
-    target: Path
+    source: Place
+    target: Place
     relative: Path
     """The source below the given folder; its name where it was given by itself."""
-    mask: Path | None = None
+    mask: Place | None = None
 
 
 def plan(
-    sources: Sequence[Path],
-    output: Path,
-    mask: Path | None = None,
+    sources: Sequence[Place],
+    output: Place,
+    mask: Place | None = None,
     suffix: str | None = None,
     *,
     include: Sequence[str] = (),
@@ -38,7 +52,7 @@ def plan(
     given folder, they are not taken for pictures to restore.
 
     Args:
-        sources: files and folders.
+        sources: files and folders, here or behind URLs (`places.place`).
         output: a file or a folder.
         mask: one mask for all, or a folder of masks with the pictures' names (any picture suffix).
         suffix: of the files written into a folder, say `.png`; None keeps each picture's own.
@@ -51,13 +65,14 @@ def plan(
             the output can't be there, an output is an input or would become one, or two pictures
             would become one file.
         MaskError: when the mask, or the folder of masks, is missing.
+        OSError: when a store does not answer.
     """
-    if mask is not None and not mask.exists():
+    if mask is not None and not exists(mask):
         raise MaskError(f"{mask} does not exist; give a mask or a folder of masks")
     into_folder = means_folder(sources, output)
     require_suffix(suffix, output, into_folder)
     require_writable(output if into_folder else output.parent)
-    masks = masks_by_name(mask) if mask is not None and mask.is_dir() else {}
+    masks = masks_by_name(mask) if mask is not None and is_dir(mask) else {}
     jobs = []
     for source in sources:
         require_apart(source, output)
@@ -71,7 +86,7 @@ def plan(
     if not jobs:
         raise PictureError("no picture fits --include and --exclude; `*` alone fits every one")
     refuse_collisions(jobs)
-    refuse_new_inputs(jobs, [source for source in sources if source.is_dir()], output)
+    refuse_new_inputs(jobs, [source for source in sources if is_dir(source)], output)
     return jobs
 
 
@@ -83,16 +98,16 @@ def is_wanted(relative: Path, include: Sequence[str], exclude: Sequence[str]) ->
     return not any(fnmatchcase(name, pattern) for pattern in exclude)
 
 
-def is_picture_name(path: Path) -> bool:
+def is_picture_name(path: Place) -> bool:
     """Whether the name ends as those of pictures that can be written."""
     return path.suffix.lower() in SUFFIXES
 
 
-def means_folder(sources: Sequence[Path], output: Path) -> bool:
+def means_folder(sources: Sequence[Place], output: Place) -> bool:
     """Whether the output is a folder to put pictures in; raises PictureError where it can't be."""
-    if output.is_dir():
+    if is_dir(output):
         return True
-    if len(sources) == 1 and not sources[0].is_dir():
+    if len(sources) == 1 and not is_dir(sources[0]):
         if output.suffix and not is_picture_name(output):
             raise PictureError(
                 f"{output} has no suffix of a picture; name one of {', '.join(SUFFIXES)}, "
@@ -106,7 +121,7 @@ def means_folder(sources: Sequence[Path], output: Path) -> bool:
     return True
 
 
-def require_suffix(suffix: str | None, output: Path, into_folder: bool) -> None:
+def require_suffix(suffix: str | None, output: Place, into_folder: bool) -> None:
     """Raise PictureError for a suffix that is none of a picture, or that the output contradicts."""
     if suffix is not None and suffix not in SUFFIXES:
         raise PictureError(f"format {suffix[1:]!r} found; wanted one of {', '.join(SUFFIXES)}")
@@ -116,8 +131,11 @@ def require_suffix(suffix: str | None, output: Path, into_folder: bool) -> None:
         )
 
 
-def require_writable(folder: Path) -> None:
+def require_writable(folder: Place) -> None:
     """Raise PictureError, before hours are spent, where the folder can't be made or written to."""
+    if not is_local(folder):
+        require_writable_store(folder)
+        return
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not nearest.is_dir():
         raise PictureError(f"{nearest} is a file; name another output folder")
@@ -125,48 +143,54 @@ def require_writable(folder: Path) -> None:
         raise PictureError(f"{nearest} can't be written to; change its rights or name another one")
 
 
-def pictures_of(source: Path, left_out: Iterable[Path]) -> list[tuple[Path, Path]]:
+def pictures_of(source: Place, left_out: Iterable[Place]) -> list[tuple[Place, Path]]:
     """The pictures of a file or folder, each with its path relative to the folder.
 
     What lies in a folder under paths of `left_out` that are inside it stays out.
     """
-    if not source.exists():
+    if not exists(source):
         raise PictureError(f"{source} does not exist; check the path")
-    if not source.is_dir():
+    if not is_dir(source):
         return [(source, Path(source.name))]
-    root = source.resolve()
-    inside = [path.resolve() for path in left_out if root in path.resolve().parents]
+    inside = [path for path in left_out if is_within(path, source)]
     files = [
         file
         for file in pictures_below(source)
-        if not any(file.resolve().is_relative_to(path) for path in inside)
+        if not any(is_at_or_within(file, path) for path in inside)
     ]
     if not files:
         raise PictureError(f"{source} holds no picture; looked for {', '.join(SUFFIXES)}")
-    return [(file, file.relative_to(source)) for file in files]
+    return [(file, Path(below(file, source))) for file in files]
 
 
-def pictures_below(folder: Path) -> list[Path]:
+def is_at_or_within(file: Place, path: Place) -> bool:
+    """Whether a file is a path, or below it, under whatever names."""
+    if is_local(file) and is_local(path):
+        return file.resolve().is_relative_to(path.resolve())
+    return is_same(file, path) or is_within(file, path)
+
+
+def pictures_below(folder: Place) -> list[Place]:
     """Every file in a folder and its folders that is named as a picture, sorted."""
-    return sorted(path for path in folder.rglob("*") if is_picture_name(path) and path.is_file())
+    return [path for path in files_below(folder) if is_picture_name(path)]
 
 
-def masks_by_name(folder: Path) -> dict[Path, Path]:
+def masks_by_name(folder: Place) -> dict[Path, Place]:
     """The masks in a folder by their relative path, with its suffix and without."""
-    masks = {file.relative_to(folder): file for file in pictures_below(folder)}
+    masks = {Path(below(file, folder)): file for file in pictures_below(folder)}
     return masks | {relative.with_suffix(""): file for relative, file in masks.items()}
 
 
-def mask_of(relative: Path, mask: Path | None, masks: dict[Path, Path]) -> Path | None:
+def mask_of(relative: Path, mask: Place | None, masks: dict[Path, Place]) -> Place | None:
     """The mask of a picture, or where in the folder `mask` it was expected."""
-    if mask is None or not mask.is_dir():
+    if mask is None or not is_dir(mask):
         return mask
     return masks.get(relative, masks.get(relative.with_suffix(""), mask / relative))
 
 
-def require_apart(source: Path, output: Path) -> None:
+def require_apart(source: Place, output: Place) -> None:
     """Raise PictureError where the pictures' folder is the output, too."""
-    if source.is_dir() and output.is_dir() and output.samefile(source):
+    if is_dir(source) and is_dir(output) and is_same(output, source):
         raise PictureError(
             f"{output} is an input, so outputs would become inputs; "
             f"name another folder, say {output / 'restored'}"
@@ -183,7 +207,7 @@ def refuse_collisions(jobs: Sequence[Job]) -> None:
         other = seen.setdefault(name_on_any_disk(job.target), job)
         if other is job:
             continue
-        if other.target.resolve() == job.target.resolve():
+        if str(other.target.resolve()) == str(job.target.resolve()):
             raise PictureError(
                 f"{other.source} and {job.source} would both become {job.target}; "
                 f"restore them apart"
@@ -194,21 +218,25 @@ def refuse_collisions(jobs: Sequence[Job]) -> None:
         )
 
 
-def refuse_new_inputs(jobs: Sequence[Job], folders: Sequence[Path], output: Path) -> None:
+def refuse_new_inputs(jobs: Sequence[Job], folders: Sequence[Place], output: Place) -> None:
     """Raise PictureError where an output would be an input of the next run."""
-    around = output.resolve()
-    roots = [
-        root for root in (folder.resolve() for folder in folders) if root not in around.parents
-    ]
-    for job in jobs if roots else ():
-        if any(root in job.target.resolve().parents for root in roots):
+    roots = [folder for folder in folders if not is_within(output, folder)]
+    inside = {
+        parent
+        for parent in {job.target.parent for job in jobs}
+        if any(is_within(parent / "any", root) for root in roots)
+    }
+    for job in jobs if inside else ():
+        if job.target.parent in inside:
             raise PictureError(
                 f"{job.target} would be an input of the next run; choose another output"
             )
 
 
-def identity(path: Path) -> tuple[int, int] | None:
+def identity(path: Place) -> tuple[int, int] | str | None:
     """What is the same for all names of one file, in any case of letters; None without a file."""
+    if not is_local(path):
+        return str(path)
     try:
         status = path.stat()
     except OSError:
@@ -216,6 +244,8 @@ def identity(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def name_on_any_disk(path: Path) -> str:
+def name_on_any_disk(path: Place) -> str:
     """A path as disks compare it that ignore the case of letters and how accents are spelt."""
+    if not is_local(path):
+        return str(path)  # no store does so
     return unicodedata.normalize("NFC", str(path.resolve())).casefold()

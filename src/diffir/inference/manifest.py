@@ -2,24 +2,37 @@
 
 `manifest.jsonl` holds a line a file. The line of a file is written just before the file appears, so
 that no kill leaves an output that the manifest does not know; a line without its file does no harm.
+Processes that share the work have files of their own in `manifest/`, and so have runs into a store.
 """
 
+from __future__ import annotations
+
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from diffir._version import __version__
 from diffir.errors import PictureError
-from diffir.files import digest_of, lock, sweep
+from diffir.files import lock, sweep
 
 from .jobs import Job
+from .lines import Parts, Together, append
+from .places import Place, below, contents, digest, exists, files_below, is_dir, is_local
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from upath import UPath
 
 NAME = "manifest.jsonl"
+SHARES = "manifest"
+"""The folder of the files of processes and runs that do not write into `manifest.jsonl`."""
 BEGINNING = b'{"diffir":"'
 """Of each of our lines, which tells a cut one from another program's."""
 
@@ -70,7 +83,7 @@ class Known:
     """What the manifest knows for one job."""
 
     settings: Settings
-    made: Mapping[str, Line]
+    made: Mapping[str, Sequence[Line]]
     """The lines of the target by its sha256: content that it once was made to have."""
 
 
@@ -78,33 +91,29 @@ class Known:
 class Manifest:
     """A manifest that was read, and is open for more lines."""
 
-    folder: Path
+    folder: Place
     settings: Settings
-    lines: list[Line] = field(default_factory=list)
-    descriptor: int | None = None
-    """Of the open file; None where nothing shall be written."""
-
-    @cached_property
-    def made(self) -> dict[str, dict[str, Line]]:
-        """The lines by target and its sha256, the last one of each."""
-        made: dict[str, dict[str, Line]] = {}
-        for line in self.lines:
-            if line.target_sha256 is not None:
-                made.setdefault(line.target, {})[line.target_sha256] = line
-        return made
+    told: Mapping[str, Sequence[bytes]]
+    """The lines by target, as they are in the files: a million of them shall fit into memory."""
+    write: Callable[[bytes], None] | None = None
+    """What makes a line safe, from any thread; None where nothing shall be written."""
 
     def known(self, job: Job) -> Known:
-        """What there is to know for a job."""
-        made = self.made.get(self.target_of(job), {})
+        """What there is to know for a job; each line is true, so their order does not count."""
+        made: dict[str, list[Line]] = {}
+        for raw in self.told.get(self.target_of(job), ()):
+            line = Line.model_validate_json(raw)
+            if line.target_sha256 is not None:
+                made.setdefault(line.target_sha256, []).append(line)
         return Known(settings=self.settings, made=made)
 
     def target_of(self, job: Job) -> str:
         """The name of a job's target in the manifest."""
-        return job.target.relative_to(self.folder).as_posix()
+        return below(job.target, self.folder)
 
     def add(self, job: Job, **facts: str | float | None) -> None:
-        """Append the line of a job, at once on the disk; raises OSError, and leaves no half."""
-        if self.descriptor is None:
+        """Write the line of a job, at once where it is safe; raises OSError, and leaves no half."""
+        if self.write is None:
             return
         line = Line.model_validate(
             {
@@ -115,19 +124,40 @@ class Manifest:
                 **facts,
             }
         )
-        append(self.descriptor, line.model_dump_json(exclude_none=True).encode() + b"\n")
+        self.write(line.model_dump_json(exclude_none=True).encode() + b"\n")
 
 
 @contextmanager
-def open_manifest(folder: Path, settings: Settings, jobs: Iterable[Job]) -> Iterator[Manifest]:
+def open_manifest(
+    folder: Place, settings: Settings, jobs: Iterable[Job], rank: int = 0
+) -> Iterator[Manifest]:
     """The manifest of an output folder, made if need be; what killed runs left unfinished goes.
 
+    Args:
+        folder: of the outputs.
+        settings: of this run.
+        jobs: whose targets' folders are swept.
+        rank: among processes that share the work; each reads what all wrote, and writes its own.
+
     Raises:
-        PictureError: when another run writes there, or the file is another program's.
+        PictureError: when another run writes there, or the file is another program's. Stores tell
+            nobody of another run.
         OSError: when it can't be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / NAME
+    opened = opened_file(folder, rank) if is_local(folder) else opened_parts(folder)
+    with opened as write:
+        places = {job.target.parent for job in jobs if is_local(job.target)} | {folder}
+        for place in places:
+            if is_local(place):
+                sweep(place)
+        yield Manifest(folder=folder, settings=settings, told=read_lines(folder), write=write)
+
+
+@contextmanager
+def opened_file(folder: Path, rank: int) -> Iterator[Callable[[bytes], None]]:
+    """What adds lines to the file of a process; a last line that a kill cut goes."""
+    path = folder / NAME if rank == 0 else folder / SHARES / f"{rank}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(
         path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o666
     )
@@ -137,20 +167,40 @@ def open_manifest(folder: Path, settings: Settings, jobs: Iterable[Job]) -> Iter
                 f"another run restores into {folder}; wait for its end, or name another folder"
             )
         content = path.read_bytes()
-        lines = lines_of(content, path)
+        for _ in lines_of(content, path):  # raises where it is not ours to cut
+            pass
         os.ftruncate(descriptor, content.rfind(b"\n") + 1)
-        for place in {job.target.parent for job in jobs} | {folder}:
-            sweep(place)
-        yield Manifest(folder=folder, settings=settings, lines=lines, descriptor=descriptor)
+        yield Together(partial(append, descriptor))
     finally:
         os.close(descriptor)
 
 
-def read_manifest(folder: Path, settings: Settings) -> Manifest:
+@contextmanager
+def opened_parts(folder: UPath) -> Iterator[Callable[[bytes], None]]:
+    """What puts lines into objects, of names that no other process has."""
+    parts = Parts(folder / SHARES)
+    try:
+        yield Together(parts)
+    finally:
+        parts.close()
+
+
+def read_manifest(folder: Place, settings: Settings) -> Manifest:
     """The manifest of an output folder, to look at; raises PictureError as `open_manifest`."""
-    path = folder / NAME
-    content = path.read_bytes() if path.exists() else b""
-    return Manifest(folder=folder, settings=settings, lines=lines_of(content, path))
+    return Manifest(folder=folder, settings=settings, told=read_lines(folder))
+
+
+def read_lines(folder: Place) -> dict[str, list[bytes]]:
+    """All lines of all files of a manifest by target; PictureError where a file is not ours."""
+    shares = folder / SHARES
+    there = files_below(shares) if exists(shares) else []
+    files = [folder / NAME] if exists(folder / NAME) else []
+    files += [file for file in there if file.suffix == ".jsonl"]
+    told: dict[str, list[bytes]] = {}
+    for file, content in zip(files, contents(files), strict=True):
+        for target, line in lines_of(content, file):
+            told.setdefault(target, []).append(line)
+    return told
 
 
 def known_to(manifest: Manifest | None, job: Job) -> Known | None:
@@ -158,8 +208,8 @@ def known_to(manifest: Manifest | None, job: Job) -> Known | None:
     return None if manifest is None else manifest.known(job)
 
 
-def lines_of(content: bytes, path: Path) -> list[Line]:
-    """The lines of a manifest; a last one that a kill cut is ignored.
+def lines_of(content: bytes, path: Place) -> Iterator[tuple[str, bytes]]:
+    """The lines of a manifest, each after its target; a last one that a kill cut is ignored.
 
     Raises:
         PictureError: when it is another program's; `path` is what it blames.
@@ -168,7 +218,8 @@ def lines_of(content: bytes, path: Path) -> list[Line]:
     try:
         if cut[: len(BEGINNING)] != BEGINNING[: len(cut)]:
             raise ValueError(f"line {len(whole) + 1} begins otherwise")
-        return [Line.model_validate_json(line) for line in whole]
+        for line in whole:
+            yield Line.model_validate_json(line).target, line
     except ValueError as error:
         reason = "it is no line of ours" if isinstance(error, ValidationError) else str(error)
         raise PictureError(
@@ -176,36 +227,29 @@ def lines_of(content: bytes, path: Path) -> list[Line]:
         ) from error
 
 
-def append(descriptor: int, data: bytes) -> None:
-    """Write at the end of a file in one piece, and flush it to the disk; raises OSError."""
-    end = os.fstat(descriptor).st_size
-    try:
-        if os.write(descriptor, data) != len(data):
-            raise OSError(28, "No space left on device")
-        os.fsync(descriptor)
-    except OSError:
-        os.ftruncate(descriptor, end)
-        raise
-
-
 def format_of(job: Job) -> str:
     """The format of a job's target."""
     return job.target.suffix.lower().removeprefix(".")
 
 
-def content_of(path: Path) -> str:
+def content_of(path: Place) -> str:
     """The sha256 of a file's content; raises PictureError."""
     try:
-        return digest_of(path)
+        return digest(path)
     except OSError as error:
-        raise PictureError(
-            f"{path} cannot be read ({error.strerror}); check the path and its rights"
-        ) from error
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Place, error: OSError) -> PictureError:
+    """What to say of a file that can't be read."""
+    return PictureError(
+        f"{path} cannot be read ({error.strerror or error}); check the path and its rights"
+    )
 
 
 def is_replaceable(job: Job, known: Known | None) -> bool:
     """Whether nothing is there, or nothing but what we made and nobody changed since."""
-    if not job.target.exists():
+    if not exists(job.target):
         return True
     return known is not None and content_of(job.target) in known.made
 
@@ -216,17 +260,19 @@ def reason_to_skip(job: Job, known: Known | None) -> str | None:
     Without a manifest, what is there is left alone. With one, so is what we did not make, and what
     we made from the same content by the same settings.
     """
-    if not job.target.is_file():
+    if not exists(job.target) or is_dir(job.target):
         return None
     if known is None:
         return "it is there"
-    line = known.made.get(content_of(job.target))
-    if line is None:
+    lines = known.made.get(content_of(job.target))
+    if lines is None:
         return "it is there, not made here or changed since"
-    if not is_by_settings(line, known.settings, job):
+    lines = [line for line in lines if is_by_settings(line, known.settings, job)]
+    if not lines:
         return None
-    mask = None if job.mask is None or not job.mask.exists() else content_of(job.mask)
-    if (line.source_sha256, line.mask_sha256) != (content_of(job.source), mask):
+    mask = None if job.mask is None or not exists(job.mask) else content_of(job.mask)
+    made_of = (content_of(job.source), mask)
+    if made_of not in [(line.source_sha256, line.mask_sha256) for line in lines]:
         return None
     return "it was made before from the same"
 

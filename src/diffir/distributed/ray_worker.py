@@ -1,0 +1,67 @@
+"""What runs in a process of a Ray cluster: a restorer, for file after file."""
+
+import os
+from contextlib import suppress
+
+import torch
+
+from diffir._version import __version__
+from diffir.errors import DiffIRError
+from diffir.inference.batch import Encoded, Outcome
+from diffir.inference.engine import default_budget
+from diffir.inference.jobs import Job
+from diffir.inference.manifest import Known
+from diffir.inference.workers import Build, Step
+
+from .cluster import imported
+
+
+class Worker:
+    """An actor; it writes nothing, so it may be killed at any moment."""
+
+    def __init__(
+        self, build: Build, step: Step, *, folder: str, threads: int, workers: int
+    ) -> None:
+        """Make a worker that is not ready yet.
+
+        Args:
+            build: what makes the restorer.
+            step: what makes a file of a job.
+            folder: the driver's, which relative paths start from, where this machine has it.
+            threads: of each picture.
+            workers: of the cluster, some of them perhaps on this machine.
+        """
+        self.build = build
+        self.step = step
+        self.workers = workers
+        self.threads = threads
+        with suppress(OSError):
+            os.chdir(folder)
+        torch.set_num_threads(threads)
+
+    def prepare(self) -> str | DiffIRError:
+        """Load the network: the version of diffir, or what is wrong, a value for its sentence."""
+        try:
+            self.restorer = self.build()
+        except DiffIRError as error:
+            return error
+        if self.restorer.memory is None and self.restorer.device.type == "cpu":
+            self.restorer.memory = self.share_of_memory()
+        return __version__
+
+    def restore(self, job: Job, known: Known | None) -> Encoded | Outcome:
+        """The file of a job, or why there is none."""
+        return self.step(self.restorer, job, known)
+
+    def share_of_memory(self) -> int | None:
+        """Bytes that are free here for each of the workers that this machine has room for."""
+        free = default_budget(self.restorer.device)
+        return None if free is None else free // min(self.workers, neighbours(self.threads))
+
+
+def neighbours(cores: int) -> int:
+    """The workers of so many cores that this machine has room for."""
+    ray = imported()
+    here = ray.get_runtime_context().get_node_id()
+    found = next(node["Resources"] for node in ray.nodes() if node["NodeID"] == here)
+    return max(1, int(found.get("CPU", 1) // cores))

@@ -1,0 +1,161 @@
+"""Where pictures lie: files of this machine, or objects behind a URL that fsspec knows (`s3://…`).
+
+A local place is a `Path`, a remote one a `UPath`, which has the same methods; here stands what the
+two do differently. Keys and addresses of stores are fsspec's own matter: environment and files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from errno import EIO
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, TypeAlias
+
+from diffir.errors import DiffIRError, PictureError
+from diffir.files import digest_of
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+    from upath import UPath
+
+Place: TypeAlias = "Path | UPath"
+
+LOCAL = ("file://", "local://")
+READ_ONLY = {"http", "https", "zip", "tar", "libarchive", "github", "data", "reference"}
+"""What has no objects that appear whole, or can't be written to."""
+
+
+def place(text: str) -> Place:
+    """The place that a path or a URL names; raises PictureError where nothing knows the URL."""
+    if "://" not in text:
+        return Path(text)
+    for protocol in LOCAL:
+        if text.startswith(protocol):
+            return Path(text.removeprefix(protocol))
+    try:
+        from upath import UPath
+
+        found = UPath(text)
+        _ = found.fs  # the moment in which its library is imported
+    except ImportError as error:
+        wanted = error.name or str(error)
+        raise PictureError(
+            f"{text} needs a library that is not installed ({wanted}); install `diffir[cloud]`, "
+            "and for a store what fsspec names for it, s3fs for s3://"
+        ) from error
+    except Exception as error:  # each store raises its own
+        raise PictureError(f"{text} can't be reached ({error}); check the address") from error
+    return found
+
+
+def is_local(place: Place) -> TypeIs[Path]:
+    """Whether it is a file or folder of this machine, or of a disk that it sees as its own."""
+    return isinstance(place, Path)
+
+
+@contextmanager
+def reached(place: UPath) -> Iterator[None]:
+    """Let what a store raises, whatever it is, be an OSError with words, as those of disks are."""
+    try:
+        yield
+    except (DiffIRError, MemoryError):
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.strerror:
+            raise
+        number = getattr(error, "errno", None) or EIO
+        what = str(error) or type(error).__name__
+        raise OSError(number, what.splitlines()[0].rstrip("."), str(place)) from error
+
+
+def require_writable_store(place: Place) -> None:
+    """Raise PictureError for a remote place where objects can't appear whole."""
+    protocol = "" if is_local(place) else place.protocol
+    if protocol in READ_ONLY:
+        raise PictureError(f"{place} can only be read from; name a folder or an object store")
+
+
+def content(place: Place) -> bytes:
+    """All bytes of a file; raises OSError."""
+    if is_local(place):
+        return place.read_bytes()
+    with reached(place):
+        found: bytes = place.fs.cat_file(place.path)
+        return found
+
+
+def contents(places: Sequence[Place]) -> list[bytes]:
+    """All bytes of several files, remote ones of one store at once; raises OSError."""
+    remote = [place for place in places if not is_local(place)]
+    if not remote:
+        return [content(place) for place in places]
+    with reached(remote[0]):
+        found = remote[0].fs.cat([place.path for place in remote])
+        return [found[place.path] for place in remote]
+
+
+def digest(place: Place) -> str:
+    """The sha256 of a file's content; raises OSError."""
+    return digest_of(place) if is_local(place) else hashlib.sha256(content(place)).hexdigest()
+
+
+def put(data: bytes, place: UPath) -> None:
+    """An object with all of its bytes, which appears whole; raises OSError."""
+    with reached(place):
+        place.fs.pipe_file(place.path, data)
+
+
+def exists(place: Place) -> bool:
+    """Whether a file or folder is there now, whatever was known of it before; raises OSError."""
+    if is_local(place):
+        return place.exists()
+    with reached(place):
+        place.fs.invalidate_cache(place.parent.path)
+        return place.exists()
+
+
+def is_dir(place: Place) -> bool:
+    """Whether a folder is there; in stores, whether something is below; raises OSError."""
+    if is_local(place):
+        return place.is_dir()
+    with reached(place):
+        return place.is_dir()
+
+
+def files_below(folder: Place) -> list[Place]:
+    """Every file in a folder and its folders, sorted; raises OSError."""
+    if is_local(folder):
+        return sorted(path for path in folder.rglob("*") if path.is_file())
+    with reached(folder):  # one question for a thousand objects, where rglob would ask for each
+        folder.fs.invalidate_cache()
+        return [
+            folder / below_path(name, folder.path) for name in sorted(folder.fs.find(folder.path))
+        ]
+
+
+def below(place: Place, folder: Place) -> str:
+    """The path of a place below a folder, with slashes."""
+    if is_local(place):
+        return place.relative_to(str(folder)).as_posix()
+    return below_path(place.path, folder.path)  # type: ignore[union-attr]
+
+
+def below_path(path: str, folder: str) -> str:
+    """As `below`, for the paths that a store uses."""
+    return PurePosixPath("/", path).relative_to(PurePosixPath("/", folder)).as_posix()
+
+
+def is_within(place: Place, folder: Place) -> bool:
+    """Whether a place lies below a folder, under whatever names."""
+    if is_local(place) and is_local(folder):
+        return folder.resolve() in place.resolve().parents
+    return type(place) is type(folder) and str(place).startswith(f"{str(folder).rstrip('/')}/")
+
+
+def is_same(place: Place, other: Place) -> bool:
+    """Whether two places that are there are one."""
+    if is_local(place) and is_local(other):
+        return place.samefile(other)
+    return str(place).rstrip("/") == str(other).rstrip("/")
