@@ -1,0 +1,57 @@
+"""From the names and shapes in a file of ours, without its metadata, to the numbers of its network.
+
+What names and shapes don't show is taken as in the presets: heads apart, that is the diffusion
+(T = 4, β scaled linearly, x0-prediction), the residual around the network and the plain modulation.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from diffir.checkpoints.sizes import count, ffn_expansion
+from diffir.model import DiffIRConfig
+
+Shapes = Mapping[str, Sequence[int]]
+
+LEVELS = ("encoders.0", "encoders.1", "encoders.2", "latent")
+INPUTS = {3 * side**2: (3, side) for side in (1, 2, 4)} | {4 * s**2: (4, s) for s in (1, 2, 4)}
+"""Channels of the picture and pixel-unshuffle, by channels of the first convolution."""
+
+
+def config_of(shapes: Shapes) -> DiffIRConfig:
+    """The numbers of the stage-2 network that has these parameters.
+
+    Raises:
+        LookupError: when a parameter that tells a number is missing, or has too few dimensions.
+        ValueError: when the numbers are those of no network.
+    """
+    dim, embedded = shapes["dirformer.embed.weight"][:2]
+    if embedded not in INPUTS:
+        raise ValueError(f"{embedded} input channels")
+    channels, unshuffle = INPUTS[embedded]
+    upscale = 2 ** sum(f"dirformer.output.{place}.bias" in shapes for place in (2, 4))
+    first = [f"dirformer.{level}.0" for level in LEVELS]
+    blocks = [count(shapes, f"dirformer.{level}", "attention.temperature") for level in LEVELS]
+    heads = [shapes[f"{block}.attention.temperature"][0] for block in first]
+    hidden = [shapes[f"{block}.ffn.project_in.weight"][0] // 2 for block in first]
+    ipr_dim, pooled = shapes["cpen.mlp.0.weight"][:2]
+    cpen_unshuffle = _root(shapes["cpen.embed.0.weight"][1] // channels)
+    return DiffIRConfig(
+        in_channels=channels,
+        unshuffle=unshuffle,
+        upscale=upscale,
+        global_residual=channels == 3,
+        dim=dim,
+        num_blocks=(blocks[0], blocks[1], blocks[2], blocks[3]),
+        num_refinement_blocks=count(shapes, "dirformer.refinement", "attention.temperature"),
+        num_heads=(heads[0], heads[1], heads[2], heads[3]),
+        ffn_expansion=ffn_expansion({dim << level: width for level, width in enumerate(hidden)}),
+        norm_bias=f"{first[0]}.norm1.bias" in shapes,
+        ipr_dim=ipr_dim,
+        cpen_blocks=count(shapes, "cpen.blocks", "body.0.weight"),
+        cpen_reduction=cpen_unshuffle * upscale // (4 * unshuffle),
+        cpen_pooling="mean_std" if pooled == 2 * ipr_dim else "mean",
+        denoiser_layers=count(shapes, "denoiser.layers", "weight") - 1,
+    )
+
+
+def _root(square: int) -> int:
+    return round(square**0.5)
