@@ -1,5 +1,6 @@
 """What the docs tell people to type works, and what they point at exists."""
 
+import json
 import re
 import shlex
 import subprocess
@@ -23,11 +24,24 @@ CARDS = sorted((ROOT / "src" / "diffir" / "weights").glob("*.md"))
 TRAINING_IS_TESTED_ELSEWHERE = "diffir train"
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
 
 
-COMMANDS = [line for block in blocks("sh") for line in block.splitlines()]
+def commands(page: str) -> list[str]:
+    text = "".join(blocks(page, "sh")).replace("\\\n", "")
+    return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+
+def run_commands(page: str) -> None:
+    """Every line of the page's `sh` blocks, in turn."""
+    for command in commands(page):
+        words = shlex.split(command, comments=True)
+        assert words[0] == "diffir"
+        if command.startswith(TRAINING_IS_TESTED_ELSEWHERE):
+            words = [*words[:2], "--help"]
+        result = CliRunner().invoke(app, words[1:])
+        assert result.exit_code == 0, f"{command}: {result.output}"
 
 
 @pytest.fixture
@@ -53,23 +67,53 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.usefixtures("desk")
 def test_the_commands_of_the_readme_work_one_after_another() -> None:
-    assert len(COMMANDS) >= 7
-    for command in COMMANDS:
-        words = shlex.split(command)
-        assert words[0] == "diffir"
-        if command.startswith(TRAINING_IS_TESTED_ELSEWHERE):
-            words = [*words[:2], "--help"]
-        result = CliRunner().invoke(app, words[1:])
-        assert result.exit_code == 0, f"{command}: {result.output}"
+    assert len(commands(README)) >= 7
+    run_commands(README)
     for name in ("restored.png", "restored/inner/b.jpg", "sharp.png", "filled.png"):
         assert Path(name).exists(), name
 
 
 @pytest.mark.usefixtures("desk")
 def test_the_python_of_the_readme_works() -> None:
-    (code,) = blocks("python")
+    (code,) = blocks(README, "python")
     subprocess.run([sys.executable, "-c", code], check=True)
     assert Image.open("restored.png").size == (192, 160)
+
+
+PAGES = {page.stem: page.read_text("utf-8") for page in DOCS[2:]}
+
+
+@pytest.mark.usefixtures("desk")
+@pytest.mark.parametrize("page", [name for name, text in PAGES.items() if commands(text)])
+def test_the_commands_of_a_page_work_one_after_another(page: str) -> None:
+    run_commands(PAGES[page])
+
+
+@pytest.mark.usefixtures("desk")
+@pytest.mark.parametrize("page", [name for name in PAGES if blocks(PAGES[name], "python")])
+def test_the_python_of_a_page_works(page: str) -> None:
+    code = "\n".join(blocks(PAGES[page], "python"))
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_site_builds_without_a_warning_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
+    pytest.importorskip("mkdocs", reason="mkdocs is not installed (pip install '.[docs]')")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-q", "-d", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "models" / "sr-x4-lite" / "index.html").exists()
+    loaded = re.compile(r"<(?:script|img|link)[^>]*(?:src|href)=\"(https?:)?//[^>]*>")
+    for page in tmp_path.rglob("*.html"):
+        assert not loaded.search(page.read_text("utf-8")), page
+
+
+def test_the_notebook_runs_from_top_to_bottom(tmp_path: Path) -> None:
+    cells = json.loads((ROOT / "examples" / "restore.ipynb").read_text("utf-8"))["cells"]
+    code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    assert done.stdout == "(24, 48) → (96, 192)\n" * 2
 
 
 @pytest.mark.parametrize("page", [*DOCS, *CARDS], ids=lambda page: page.name)
