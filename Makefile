@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/.stamps
 
-.PHONY: help demo test check peers clean
+.PHONY: help demo test check wheel docs peers clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -20,8 +20,19 @@ check: $(STAMPS)/dev  ## lint and types alone
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+wheel: $(STAMPS)/dev  ## build wheel and sdist into dist/, try the wheel in a fresh environment
+	rm -rf dist build .venv-wheel
+	$(BIN)/python -m build --no-isolation
+	$(PYTHON) -m venv .venv-wheel
+	.venv-wheel/bin/python -m pip install --quiet -c constraints.txt "$$(ls dist/*.whl)[demo]"
+	cd dist && ../.venv-wheel/bin/python ../examples/demo.py demo
+	rm -rf dist/demo .venv-wheel build
+
+docs: $(STAMPS)/dev  ## build the site of the docs into site/
+	$(BIN)/python -m mkdocs build --strict --quiet
+
 clean:  ## remove the environment and what the demo wrote
-	rm -rf $(VENV) demo .mypy_cache .pytest_cache .ruff_cache build
+	rm -rf $(VENV) .venv-wheel demo dist site .mypy_cache .pytest_cache .ruff_cache build
 
 # Stamps: the second run of a target starts at once unless what it depends on has changed.
 $(STAMPS)/venv:

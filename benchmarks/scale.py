@@ -1,10 +1,13 @@
 """How many pictures 2 workers of 1 core restore where 1 restores 1, by Ray and by torchrun.
 
     python benchmarks/scale.py [--pictures 24] [--rounds 3] [--side 160] [--model sr-x4-lite]
+    python benchmarks/scale.py --driver 100000
 
 Crops of one photo, on CPUs. Each worker has one core and one thread. The start is not counted: all
 wait for the slowest, and each restores a picture or two first. Ways take turns, a round each, and
 the median round is shown. Every way's files are compared with those of one process.
+
+`--driver`: what so many files cost the one process that plans, remembers and writes.
 """
 
 import argparse
@@ -18,7 +21,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -29,9 +35,9 @@ from diffir.distributed import cluster, rank_of_torchrun, restore_on_ray
 from diffir.distributed.ranks import gathered
 from diffir.files import digest_of
 from diffir.inference import Restorer
-from diffir.inference.batch import Outcome, restore_files
+from diffir.inference.batch import Encoded, Outcome, restore_files, save_encoded
 from diffir.inference.jobs import Job, plan
-from diffir.inference.manifest import Settings, open_manifest
+from diffir.inference.manifest import Settings, open_manifest, read_manifest
 from diffir.loading import weights_file
 
 
@@ -41,11 +47,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--side", type=int, default=160)
     parser.add_argument("--model", default="sr-x4-lite")
+    parser.add_argument("--driver", type=int, metavar="FILES")
     parser.add_argument("--as-rank", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     if asked.as_rank:
         as_rank(asked.model)
+        return
+    if asked.driver:
+        with tempfile.TemporaryDirectory() as place:
+            os.chdir(place)
+            weigh_driver(asked.driver)
         return
     with tempfile.TemporaryDirectory() as place, cluster(cores=2):
         os.chdir(place)
@@ -170,6 +182,60 @@ def require_same(way: str) -> None:
     if not first.exists():
         first.write_text(json.dumps(made))
     assert made == json.loads(first.read_text()), f"{way} made other files"
+
+
+def weigh_driver(files: int) -> None:
+    """Plan empty files, read a manifest of as many lines, and write pictures of 5 MB."""
+    for index in range(files):
+        path = Path("in", str(index % 100), f"{index}.png")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    told = settings("sr-x4-lite")
+    with weighed(f"plan {files} files"):
+        jobs = plan([Path("in")], Path("out"))
+    with (
+        Path("lines").open("wb") as file,
+        open_manifest(Path("out"), told, jobs) as manifest,
+    ):
+        manifest = replace(manifest, write=file.write)
+        for number, job in enumerate(jobs):
+            digest = hashlib.sha256(str(number).encode()).hexdigest()
+            manifest.add(job, **FACTS, source_sha256=digest, target_sha256=digest)
+    Path("lines").replace("out/manifest.jsonl")
+    print(f"{Path('out/manifest.jsonl').stat().st_size / files:.0f} bytes a line")
+    with weighed(f"read {files} lines"):
+        held = read_manifest(Path("out"), told)
+    assert len(held.told) == files
+    with open_manifest(Path("out"), told, jobs) as manifest:
+        save = partial(save_encoded, manifest=manifest, overwrite=False)
+        data = os.urandom(FACTS["bytes"])
+        for threads in (1, 16):
+            part = jobs[threads * 100 :][:64]
+            began = time.monotonic()
+            with ThreadPoolExecutor(threads) as pool:
+                written = [Encoded(job=job, data=data, facts=dict(FACTS)) for job in part]
+                assert not any(outcome.error for outcome in pool.map(save, written))
+            rate = len(part) / (time.monotonic() - began)
+            print(f"write files of 5 MB, {threads} at once: {rate:.0f} a second")
+    print(f"load {load()}")
+
+
+FACTS = {"width": 1920, "height": 1280, "bytes": 5_000_000, "seconds": 1.234}
+
+
+@contextmanager
+def weighed(what: str) -> Iterator[None]:
+    """Say how long something takes, and by how much more memory is held after it."""
+    before, began = memory_held(), time.monotonic()
+    yield
+    seconds = time.monotonic() - began
+    print(f"{what}: {seconds:.1f} s, {(memory_held() - before) / 1e6:.0f} MB")
+
+
+def memory_held() -> int:
+    """Bytes, on Linux."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
 
 
 def load() -> str:

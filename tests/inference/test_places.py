@@ -115,6 +115,19 @@ def test_a_kill_between_the_line_and_its_object_costs_one_object_and_no_more(inp
     assert (again["a.png"], again["x/b.png"]) == ("made", THERE)
 
 
+def test_the_line_of_an_object_is_safe_before_the_object_is_there(inpaint, monkeypatch):
+    def refuse(_data, place):
+        raise OSError(5, "the store is full", str(place))
+
+    monkeypatch.setattr("diffir.inference.batch.put", refuse)
+    told = run(inpaint, "memory://b/in", "memory://b/out", "memory://b/masks")
+    assert "the store is full" in told["a.png"]
+    assert objects("memory://b/out") == {}
+    first, failure = (line for line in lines("memory://b/out") if line["source"] == "a.png")
+    assert first["target_sha256"]
+    assert "the store is full" in failure["error"]
+
+
 def test_what_somebody_else_put_into_the_store_is_left_alone(inpaint):
     words = ("memory://b/in", "memory://b/out", "memory://b/masks")
     fsspec.filesystem("memory").pipe_file("/b/out/a.png", b"mine")

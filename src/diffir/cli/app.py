@@ -23,7 +23,6 @@ out = Console(highlight=False, markup=False, emoji=False)
 err = Console(stderr=True, highlight=False, markup=False, emoji=False)
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Restore images with DiffIR: enlarge, deblur, fill holes.",
 )
@@ -119,6 +118,7 @@ from . import (  # noqa: E402, F401  (each registers its verb)
     cost,
     degrade,
     evaluate,
+    export,
     find_rate,
     info,
     models,
@@ -128,6 +128,8 @@ from . import (  # noqa: E402, F401  (each registers its verb)
     runs,
     serve,
     train,
+    video,
+    web,
 )
 from .data import data  # noqa: E402
 
