@@ -1,6 +1,6 @@
 """Pictures restored in one line, or many by a pipeline, for programs and notebooks."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import cache
 from itertools import groupby, islice
 from pathlib import Path
@@ -13,7 +13,6 @@ from diffir.images import Picture
 from diffir.images.holes import Holes
 from diffir.loading import model_for
 
-from .planes import join, split
 from .restorer import ImageLike, Precision, Restorer, as_picture
 
 
@@ -61,6 +60,7 @@ class Pipeline:
         device: str = "auto",
         precision: Precision = "float32",
         memory: int | None = None,
+        ensemble: bool = False,
     ) -> None:
         """Load the network; task and model as in `restore`, the rest as in `Restorer`.
 
@@ -69,7 +69,11 @@ class Pipeline:
             DeviceError: when the device isn't there.
         """
         self.restorer = Restorer.from_pretrained(
-            named(task, model), device=device, precision=precision, memory=memory
+            named(task, model),
+            device=device,
+            precision=precision,
+            memory=memory,
+            ensemble=ensemble,
         )
 
     def __call__(
@@ -107,24 +111,14 @@ class Pipeline:
         opened = (self._opened(image, mask) for image, mask in paired(images, masks))
         for _, equal in groupby(opened, key=lambda one: one[0].pixels.shape[:2]):
             while batch := list(islice(equal, batch_size)):
-                yield from self._restore(batch, seed)
+                pictures, holes = zip(*batch, strict=True)
+                yield from self.restorer.restore_pictures(
+                    pictures, holes, seeds=[seed] * len(batch)
+                )
 
     def _opened(self, image: ImageLike, mask: ImageLike | None) -> tuple[Picture, Holes | None]:
         picture = as_picture(image)
         return picture, self.restorer.holes(picture, mask)
-
-    def _restore(self, batch: Sequence[tuple[Picture, Holes | None]], seed: int) -> list[Picture]:
-        rgb = torch.from_numpy(np.stack([split(picture) for picture, _ in batch]))  # (B, H, W, 3)
-        holes = [one for _, one in batch if one is not None]
-        restored = self.restorer.restore_batch(
-            rgb.permute(0, 3, 1, 2),
-            masks=torch.from_numpy(np.stack(holes))[:, None] if holes else None,
-            seeds=[seed] * len(batch),
-        )
-        return [
-            join(pixels.permute(1, 2, 0).numpy(), *one)
-            for pixels, one in zip(restored, batch, strict=True)
-        ]
 
 
 def named(task: str | None, model: str | Path | None) -> str | Path:

@@ -24,6 +24,7 @@ from diffir.model import DiffIRS2
 from diffir.tasks import TASKS, Task, unwanted_mask
 
 from .devices import is_out_of_memory, pick_device, place
+from .ensemble import ensembled
 from .masks import find_holes
 from .network import run_network
 from .padding import pad_to_multiple
@@ -50,6 +51,7 @@ class Restorer:
         device: str = "auto",
         precision: Precision = "float32",
         memory: int | None = None,
+        ensemble: bool = False,
     ) -> None:
         """Move the network to the device.
 
@@ -60,6 +62,8 @@ class Restorer:
             precision: bfloat16 is faster where the hardware has it, and slightly inexact.
             memory: bytes that a call may take; None: what is free, with a margin. It changes no
                 bit of the result, only how much is done at once.
+            ensemble: restore each picture flipped and turned as well, in 8 times the time and with
+                room for two more restored pictures, and give the mean: some tenths of a dB.
 
         Raises:
             DeviceError: when the device is not there.
@@ -68,6 +72,7 @@ class Restorer:
         self.task = task
         self.precision: Precision = precision
         self.memory = memory
+        self.ensemble = ensemble
         self.model = place(model, self.device).eval()
         self.preset: str | None = None
         self.training: dict[str, Any] = {}
@@ -82,6 +87,7 @@ class Restorer:
         device: str = "auto",
         precision: Precision = "float32",
         memory: int | None = None,
+        ensemble: bool = False,
     ) -> "Restorer":
         """The restorer of a preset, a weights file, a folder or a repository on the Hub.
 
@@ -98,7 +104,14 @@ class Restorer:
                 f"give the stage-2 weights to restore with"
             )
         task = TASKS[checkpoint.task]
-        restorer = cls(checkpoint.model, task, device=device, precision=precision, memory=memory)
+        restorer = cls(
+            checkpoint.model,
+            task,
+            device=device,
+            precision=precision,
+            memory=memory,
+            ensemble=ensemble,
+        )
         restorer.preset, restorer.training = checkpoint.preset, checkpoint.training
         return restorer
 
@@ -160,12 +173,36 @@ class Restorer:
         """
         picture = as_picture(image)
         holes = self.holes(picture, mask)
-        rgb = torch.from_numpy(np.ascontiguousarray(split(picture))).permute(2, 0, 1)[None]
-        holes_tensor = None if holes is None else torch.from_numpy(holes)[None, None]
+        return self.restore_pictures(
+            [picture], [holes], seeds=[seed], progress=progress, stop=stop
+        )[0]
+
+    def restore_pictures(
+        self,
+        pictures: Sequence[Picture],
+        holes: Sequence[Holes | None],
+        *,
+        seeds: Sequence[int],
+        progress: Progress | None = None,
+        stop: Event | None = None,
+    ) -> list[Picture]:
+        """Restore pictures of equal size together; `holes` are those of `Restorer.holes`.
+
+        Everything else as in `restore_batch`.
+        """
+        rgb = torch.from_numpy(np.stack([split(picture) for picture in pictures]))  # (B, H, W, 3)
+        masks = [one for one in holes if one is not None]
         restored = self.restore_batch(
-            rgb, masks=holes_tensor, seeds=[seed], progress=progress, stop=stop
+            rgb.permute(0, 3, 1, 2),
+            masks=torch.from_numpy(np.stack(masks))[:, None] if masks else None,
+            seeds=seeds,
+            progress=progress,
+            stop=stop,
         )
-        return join(restored[0].permute(1, 2, 0).numpy(), picture, holes)
+        return [
+            join(pixels.permute(1, 2, 0).numpy(), picture, one)
+            for pixels, picture, one in zip(restored, pictures, holes, strict=True)
+        ]
 
     def holes(self, picture: Picture, mask: ImageLike | None) -> Holes | None:
         """Where the picture has holes, None for tasks without masks; raises MaskError."""
@@ -210,11 +247,12 @@ class Restorer:
         try:
             images = images.float().to(self.device)
             holes = None if masks is None else (masks != 0).to(images)
-            lq = self.task.network_input(images, holes)
-            lq = pad_to_multiple(lq, self.model.config.multiple_of)
             noise = torch.stack([self.noise(seed) for seed in seeds], dim=1).to(self.device)
-            restored = self.run(lq, noise, progress, stop, ipr_filter)
-            restored = restored[..., : height * self.scale, : width * self.scale]
+            run = partial(self.run_padded, noise=noise, stop=stop, ipr_filter=ipr_filter)
+            if self.ensemble:
+                restored = ensembled(run, images, holes, progress)
+            else:
+                restored = run(images, holes, progress)
             return self.task.finish(restored, images, holes).cpu()
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
@@ -233,6 +271,22 @@ class Restorer:
         draws = 1 + config.timesteps * config.insert_variance
         generator = torch.Generator().manual_seed(seed)
         return torch.randn(draws, config.ipr_dim, generator=generator)
+
+    def run_padded(
+        self,
+        images: Tensor,
+        holes: Tensor | None,
+        progress: Progress | None,
+        *,
+        noise: Tensor,
+        stop: Event | None,
+        ipr_filter: Callable[[Tensor], Tensor] | None,
+    ) -> Tensor:
+        """The network's output for pictures of any size, (B, 3, H·scale, W·scale)."""
+        height, width = images.shape[-2:]
+        lq = pad_to_multiple(self.task.network_input(images, holes), self.model.config.multiple_of)
+        restored = self.run(lq, noise, progress, stop, ipr_filter)
+        return restored[..., : height * self.scale, : width * self.scale]
 
     def run(
         self,

@@ -4,15 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from threading import Event
 
-import numpy as np
-import torch
-from torch import Tensor
-
 from diffir.errors import DeviceError, DiffIRError
 from diffir.images import Picture, decode, encode
 from diffir.images.holes import Holes
 from diffir.inference import Restorer
-from diffir.inference.planes import join, split
 
 Progress = Callable[[float], None]
 
@@ -48,7 +43,7 @@ def restore_items(
     sound = [picture for picture in found if isinstance(picture, Opened)]
     restored = iter(run(restorer, sound, progress, stop) if sound else ())
     return [
-        picture if isinstance(picture, DiffIRError) else file_of(picture, next(restored))
+        picture if isinstance(picture, DiffIRError) else file_of(picture.item, next(restored))
         for picture in found
     ]
 
@@ -65,23 +60,22 @@ def opened(restorer: Restorer, item: Item) -> Opened | DiffIRError:
         return DeviceError("the server has not enough memory for the picture; send a smaller one")
 
 
-def run(restorer: Restorer, pictures: Sequence[Opened], progress: Progress, stop: Event) -> Tensor:
-    """The network, (B, 3, H·scale, W·scale)."""
-    rgb = torch.from_numpy(np.stack([split(one.picture) for one in pictures]))  # (B, H, W, 3)
-    holes = [one.holes for one in pictures if one.holes is not None]
-    return restorer.restore_batch(
-        rgb.permute(0, 3, 1, 2),
-        masks=torch.from_numpy(np.stack(holes))[:, None] if holes else None,
+def run(
+    restorer: Restorer, pictures: Sequence[Opened], progress: Progress, stop: Event
+) -> list[Picture]:
+    """The restored pictures."""
+    return restorer.restore_pictures(
+        [one.picture for one in pictures],
+        [one.holes for one in pictures],
         seeds=[one.item.seed for one in pictures],
         progress=progress,
         stop=stop,
     )
 
 
-def file_of(opened: Opened, restored: Tensor) -> bytes | DiffIRError:
-    """The bytes of a restored picture (3, H, W), or why its format can't hold it."""
-    picture = join(restored.permute(1, 2, 0).numpy(), opened.picture, opened.holes)
+def file_of(item: Item, restored: Picture) -> bytes | DiffIRError:
+    """The bytes of a restored picture, or why its format can't hold it."""
     try:
-        return encode(picture, f".{opened.item.format}")
+        return encode(restored, f".{item.format}")
     except DiffIRError as error:
         return error
