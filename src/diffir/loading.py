@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
+import yaml
 
 from diffir.checkpoints import Checkpoint, format, official
 from diffir.checkpoints.checkpoint import read_head
@@ -124,6 +125,17 @@ def bundled_file(preset: Preset) -> Path | None:
     """The weights that ship with the package, None where there are none for this preset."""
     file = WEIGHTS / f"{preset.name}.safetensors"
     return file if file.is_file() else None
+
+
+def score_of(preset: Preset) -> str | None:
+    """The first score on the card of bundled weights, `27.66 dB on Set14 (…)`; else None."""
+    card = WEIGHTS / f"{preset.name}.md"
+    if bundled_file(preset) is None or not card.is_file():
+        return None
+    head = yaml.safe_load(card.read_text(encoding="utf-8").split("---\n")[1])
+    result = head["model-index"][0]["results"][0]
+    metric = result["metrics"][0]
+    return f"{metric['value']:.2f} dB on {result['dataset']['name']} ({metric['name']})"
 
 
 def describe(path_or_name: str | Path) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """The command line: pictures come out, and every mistake is one sentence and exit code 2."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -16,9 +17,11 @@ from typer.testing import CliRunner, Result
 
 import diffir
 from diffir.checkpoints import Checkpoint, format
+from diffir.cli import app as cli
 from diffir.cli.app import app
 from diffir.images import read
 from diffir.inference import Restorer
+from diffir.loading import bundled_file
 from diffir.presets import PRESETS
 
 PHOTO = np.ascontiguousarray(data.astronaut()[90:114, 200:232])  # (24, 32, 3)
@@ -299,10 +302,17 @@ def test_the_version_is_the_packages():
     assert call("--version").output == f"diffir {diffir.__version__}\n"
 
 
-def test_models_lists_every_preset_and_whether_it_has_weights():
-    output = call("models").output
-    assert all(name in output for name in PRESETS)
-    assert "bundled" in output
+def test_models_lists_every_preset_with_its_weights_and_their_score(here, monkeypatch):
+    monkeypatch.setenv("DIFFIR_WEIGHTS", ".")
+    Path("deblur.safetensors").write_bytes(b"")
+    monkeypatch.setattr(cli.out, "width", 300)
+    lines = {line.split()[0]: line for line in call("models").output.splitlines()[1:]}
+    assert set(lines) == set(PRESETS)
+    assert "yours: deblur.safetensors" in lines["deblur"]
+    assert "not bundled" in lines["sr-x1"]
+    for name, preset in PRESETS.items():
+        scored = re.search(r"bundled, \d\.\d MB +\d\d\.\d\d dB on ", lines[name])
+        assert bool(scored) == (bundled_file(preset) is not None)
 
 
 def test_info_tells_what_a_file_holds(here):
