@@ -14,7 +14,8 @@ PACKAGE = ROOT / "src" / "diffir"
 # From the entrances down to the ground; a part may import what stands in a lower row.
 LAYERS = [
     {"cli"},
-    {"training", "evaluation", "serving"},
+    {"app"},
+    {"training", "evaluation", "serving", "video", "export", "distributed", "integrations"},
     {"inference"},
     {"loading"},
     {"presets"},
@@ -25,8 +26,9 @@ LAYERS = [
 ]
 MODEL_MAY_IMPORT = {"torch", "einops"}
 HEAVY = {
-    *("cv2", "gradio", "fastapi", "lightning", "matplotlib", "onnx", "prometheus_client", "ray"),
-    *("skimage", "torch", "triton", "uvicorn"),
+    *("av", "cv2", "gradio", "fastapi", "fsspec", "huggingface_hub", "lightning", "matplotlib"),
+    *("onnx", "onnxruntime", "openvino", "prometheus_client", "ray", "skimage", "spandrel"),
+    *("torch", "triton", "upath", "uvicorn"),
 }
 
 
