@@ -104,7 +104,7 @@ def run(network: Restorer, image: Tensor, mask: Tensor | None, seed: int) -> Ten
             restored.append(
                 restorer.restore_batch(picture[None], masks=holes, seeds=[seed], progress=progress)
             )
-        bar.update_absolute(100 * len(image))
+            bar.update_absolute(100 * (index + 1))  # a GPU tells nothing in between
     finally:
         network.model.to("cpu")
     return torch.cat(restored).movedim(1, -1).contiguous()

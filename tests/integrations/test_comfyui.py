@@ -196,6 +196,17 @@ def test_the_workflow_for_inpainting_fills_the_holes_and_nothing_else(host):
     assert not torch.equal(host.saved, host.image)
 
 
+def test_every_picture_is_told_where_the_network_tells_nothing(host, monkeypatch):
+    told = Restorer.restore_batch
+
+    def silent(self, *args: Any, progress: object, **options: Any) -> Tensor:
+        return told(self, *args, **options)
+
+    monkeypatch.setattr(Restorer, "restore_batch", silent)
+    host.run(workflow("restore"))
+    assert host.shown == [0, 0.5, 0.5, 1]
+
+
 def test_one_mask_serves_all_pictures(host):
     write_pth(host.models / "diffir" / "net.pth", network(2, toy("inpaint")))
     host.mask = host.mask[0]

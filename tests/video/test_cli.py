@@ -1,6 +1,7 @@
 """diffir video: its words, its sentences, and a full disk."""
 
 import resource
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -162,6 +163,17 @@ def test_what_a_container_cannot_hold_is_said_before_the_work(video) -> None:
     assert leftovers() == {"in.mkv", "sub.mkv"}
 
 
+def test_sound_that_cannot_be_copied_is_said_before_the_work(video) -> None:
+    make(Path("whole.ts"), replace(CLIP, frames=40, sound="aac"))
+    data = bytearray(Path("whole.ts").read_bytes())
+    heads = [at for at in range(len(data)) if data[at] == 255 and data[at + 1] & 0xF6 == 0xF0]
+    for at in heads[40:48]:  # of packets of sound
+        data[at + 1] = 0
+    Path("bad.ts").write_bytes(data)
+    refused(video("bad.ts", "-o", "out.mp4"), ".mp4 cannot take all streams of bad.ts")
+    assert leftovers() == {"in.mkv", "whole.ts", "bad.ts"}
+
+
 def test_what_an_encoder_cannot_take_is_said_before_the_work(video) -> None:
     with av.open("wide.mkv", "w") as out:
         stream = out.add_stream("ffv1", rate=25, width=9000, height=16, pix_fmt="gray")
@@ -234,6 +246,13 @@ def test_an_interruption_says_where_the_work_lies(video, monkeypatch) -> None:
     assert result.exit_code == 130
     assert "out.mkv.unfinished; the same command goes on" in result.output
     assert Path("out.mkv.unfinished/000000.segment").exists()
+
+
+def test_a_missing_or_old_pyav_is_one_sentence(video, monkeypatch) -> None:
+    monkeypatch.setattr(av, "__version__", "14.2.0")
+    refused(video("in.mkv", "-o", "out.mkv"), "PyAV 14.2.0 found", "diffir[video]")
+    monkeypatch.setitem(sys.modules, "av", None)
+    refused(video("in.mkv", "-o", "out.mkv"), "no PyAV found", "diffir[video]")
 
 
 def test_transparency_that_is_lost_is_noted(video) -> None:

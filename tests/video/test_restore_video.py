@@ -260,3 +260,21 @@ def test_every_frame_is_looked_at_before_the_night(tmp_path: Path) -> None:
     times = look_through(source, look_at(source))
     assert times.starts == UNEVEN
     assert sum(times.lengths) == 900 + times.last
+
+
+def test_sound_whose_times_repeat_is_copied_all_the_same(deblur: Restorer, tmp_path: Path) -> None:
+    plain = make(tmp_path / "plain.mkv", replace(SHORT, sound="aac"))
+    source = tmp_path / "in.mkv"
+    with av.open(str(plain)) as before, av.open(str(source), "w") as out:
+        copies = [out.add_stream_from_template(stream, opaque=True) for stream in before.streams]
+        for packet in before.demux():
+            if packet.size:
+                if packet.stream.type == "audio":
+                    packet.pts = packet.dts = packet.pts // 100 * 100
+                packet.stream = copies[packet.stream_index]
+                out.mux(packet)
+    times = [start for start, *_ in packets(source, "audio")]
+    assert len(set(times)) < len(times)
+    target = restored(deblur, source, "out.mp4")
+    contents = [[content for *_, content in packets(path, "audio")] for path in (source, target)]
+    assert contents[0] == contents[1]

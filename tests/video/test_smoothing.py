@@ -8,7 +8,7 @@ import torch
 from official import network, toy
 from torch import Tensor
 
-from diffir.inference import Restorer
+from diffir.inference import Restorer, engine
 from diffir.inference.network import run_plainly
 from diffir.model import DiffIRS2
 from diffir.tasks import TASKS
@@ -90,6 +90,21 @@ def test_the_filter_sees_each_ipr_and_its_answer_is_used(restorer: Restorer) -> 
     filtered = restorer.restore_batch(images, seeds=[0, 1], ipr_filter=nothing)
     with torch.no_grad():
         wanted = restorer.model.dirformer(images, torch.zeros(2, 32)).clamp(0, 1)
+    assert [ipr.shape for ipr in seen] == [(1, 32), (1, 32)]
+    assert (filtered - wanted).abs().max() < 1e-5  # the engine adds up in another order
+
+
+def test_the_engine_filters_each_picture(restorer: Restorer) -> None:
+    images, noise = photos(), torch.stack([restorer.noise(seed)[0] for seed in (0, 1)])
+    seen: list[Tensor] = []
+
+    def nothing(ipr: Tensor) -> Tensor:
+        seen.append(ipr)
+        return torch.zeros_like(ipr)
+
+    filtered = engine.restore(restorer.model, images, noise, ipr_filter=nothing)
+    with torch.no_grad():
+        wanted = restorer.model.dirformer(images, torch.zeros(2, 32))
     assert [ipr.shape for ipr in seen] == [(1, 32), (1, 32)]
     assert (filtered - wanted).abs().max() < 1e-5  # the engine adds up in another order
 

@@ -24,6 +24,7 @@ from .restore import sigterm_as_ctrl_c
 if TYPE_CHECKING:
     from diffir.video.restore import Report
 
+PYAV = 18  # older ones may do, but were not tried
 EVERY = 60.0  # seconds between lines where no bar can be drawn
 WORDS = {"looking": "looking through", "restoring": "restoring", "joining": "joining"}
 
@@ -60,16 +61,12 @@ def video(
 
     The same command goes on where a run was ended, by whatever; see OUT.unfinished.
     """
-    try:
-        from diffir.video import restore_video
-    except ImportError as error:
-        raise fail(
-            f"videos need {error.name}; install it with `pip install 'diffir[video]'`"
-        ) from error
+    require_pyav()
     from diffir.files import digest_of
     from diffir.inference import Restorer
     from diffir.inference.engine import bytes_of
     from diffir.loading import weights_file
+    from diffir.video import restore_video
 
     if smooth is not None and not smooth > 0:
         raise fail(f"--smooth {smooth:g} found; wanted seconds above 0, or leave it out")
@@ -97,13 +94,30 @@ def video(
     )
 
 
+def require_pyav() -> None:
+    """Raise the exit for a user's mistake where PyAV is missing or old."""
+    try:
+        import av
+
+        found = f"PyAV {av.__version__}"
+        fits = int(av.__version__.partition(".")[0]) >= PYAV
+    except ImportError:
+        found, fits = "no PyAV", False
+    if not fits:
+        raise fail(
+            f"{found} found; videos need PyAV {PYAV}, which needs Python 3.11: "
+            "install it with `pip install -U 'diffir[video]'`"
+        )
+
+
 @contextmanager
 def told_of(output: Path) -> Iterator[None]:
     """Say at an interruption that nothing is lost."""
     try:
         yield
     except KeyboardInterrupt:
-        say(f"what is restored lies in {output}.unfinished; the same command goes on")
+        if Path(f"{output}.unfinished").exists():
+            say(f"what is restored lies in {output}.unfinished; the same command goes on")
         raise
 
 

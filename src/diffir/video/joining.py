@@ -25,7 +25,7 @@ from .source import Look, Times, main_stream, opened, packets_of
 from .work import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Buffer
+    from typing_extensions import Buffer
 
 logger = logging.getLogger(__name__)
 
@@ -80,9 +80,10 @@ def require_joinable(source: Path, look: Look, target: Path, encoding: Encoding)
             for packet in other_packets(container, source, joint):
                 joint.container.mux_one(packet)
         except (av.FFmpegError, ValueError) as error:
+            why = error.strerror if isinstance(error, av.FFmpegError) else error
             raise PictureError(
-                f"{target.suffix} cannot hold all streams of the input ({error}); "
-                "choose .mkv, or the input's own suffix"
+                f"{target.suffix} cannot take all streams of {source} ({why}); choose .mkv or the "
+                "input's own suffix, or mend the sound or subtitles"
             ) from error
 
 
@@ -97,8 +98,10 @@ def join(
 ) -> None:
     """Write the video whole or not at all; OSError where the disk is full."""
     with opened(source) as container, whole_file(target) as file:
-        # By its name, for FFmpeg reads an MP4 again to put its index first.
-        joint = joined(container, source, look, file.name, target, encoding)
+        # By its name, for FFmpeg reads an MP4 again to put its index first; from the root, for else
+        # a folder's name with a colon might pass for a protocol.
+        name = str(Path(file.name).absolute())
+        joint = joined(container, source, look, name, target, encoding)
         restored = video_packets(joint.video, look, times, work, told)
         others = other_packets(container, source, joint)
         try:

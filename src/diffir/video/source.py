@@ -225,6 +225,7 @@ def look_through(path: Path, look: Look, told: Told = lambda share: None) -> Tim
             if packet.pos:
                 told(min(1.0, packet.pos / max(1, container.size)))
         require_end(container, reached, path)
+    told(1.0)
     if not starts:
         raise PictureError(f"{path} has no frame that can be read; give a whole video file")
     return Times(starts=starts, last=length)
