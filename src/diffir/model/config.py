@@ -63,6 +63,8 @@ class DiffIRConfig:
     """What CPEN keeps of each channel's map: its mean, or its standard deviation, too."""
     teacher_blur: float = 0.0
     """σ in GT pixels of a Gaussian blur on the ground truth that CPEN of stage 1 sees."""
+    prefill: bool = False
+    """Inpainting: begin with holes filled by averages of what is around, not with black ones."""
     constant_ipr: bool = False
     """Z is a vector that is learnt and the same for all pictures: a network without a prior, to
     hold others against. It wants timesteps 0, and stage 1 alone trains it."""
@@ -97,6 +99,8 @@ class DiffIRConfig:
             raise ValueError("insert_variance with timesteps 0 found; there is no step to vary")
         if not 0 <= self.teacher_blur < math.inf:
             raise ValueError(f"teacher_blur {self.teacher_blur} found; it must be 0 or more")
+        if self.prefill and self.in_channels != 4:
+            raise ValueError(f"prefill with {self.in_channels} channels found; it wants a mask, 4")
         if self.constant_ipr:
             self._refuse_what_a_constant_has_no_use_for()
         if not 0 < self.beta_start <= self.beta_end < 1:

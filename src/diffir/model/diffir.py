@@ -11,6 +11,7 @@ from .cpen import CPEN, BatchStandardization, ConstantIPR
 from .denoiser import Denoiser
 from .diffusion import IPRDiffusion
 from .dirformer import DIRformer
+from .prefill import prefilled
 
 
 def cpen_of(config: DiffIRConfig, in_channels: int, *, signed: bool = False) -> CPEN:
@@ -38,6 +39,8 @@ class DiffIRS1(nn.Module):
         """Z, (B, 4C'), of LQ (B, in_channels, H, W) and GT (B, 3, H·scale, W·scale)."""
         if self.config.teacher_blur:
             gt = gaussian_blur(gt, self.config.teacher_blur)
+        if self.config.prefill:
+            lq = prefilled(lq)
         lq = F.pixel_unshuffle(lq, self.config.cpen_unshuffle)
         ipr = self.cpen(torch.cat([lq, F.pixel_unshuffle(gt, self.gt_unshuffle)], dim=1))
         return self.norm(ipr)
@@ -68,6 +71,8 @@ class DiffIRS2(nn.Module):
 
     def extract_condition(self, lq: Tensor) -> Tensor:
         """D, (B, 4C'), what LQ (B, in_channels, H, W) tells of the IPR."""
+        if self.config.prefill:
+            lq = prefilled(lq)
         return self.cpen(F.pixel_unshuffle(lq, self.config.cpen_unshuffle))
 
     def estimate_ipr_steps(

@@ -10,6 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 from .blocks import DynamicTransformerBlock
 from .config import DiffIRConfig
+from .prefill import prefilled
 
 
 def downsample(dim: int) -> nn.Sequential:
@@ -50,6 +51,7 @@ class DIRformer(nn.Module):
         super().__init__()
         self.scale = config.scale
         self.global_residual = config.global_residual
+        self.prefill = config.prefill
         self.unshuffle = nn.PixelUnshuffle(config.unshuffle)
         dims = [config.dim << level for level in range(4)]
 
@@ -105,6 +107,8 @@ class DIRformer(nn.Module):
         Returns:
             (B, 3, scale · LQ's height, scale · LQ's width), not clamped.
         """
+        if self.prefill:
+            lq = prefilled(lq)
         x = self.embed(self.unshuffle(lq))  # (B, C, H, W)
         skips = []
         for encoder, down in zip(self.encoders, self.downs, strict=True):
@@ -118,5 +122,6 @@ class DIRformer(nn.Module):
         x = self.refinement(x, ipr)  # (B, 2C, H, W)
         restored = self.output(x)
         if self.global_residual:
-            restored = restored + F.interpolate(lq, scale_factor=float(self.scale), mode="nearest")
+            rgb = lq[:, :3]
+            restored = restored + F.interpolate(rgb, scale_factor=float(self.scale), mode="nearest")
         return restored

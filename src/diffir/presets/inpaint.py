@@ -34,6 +34,8 @@ INPAINT_LITE = Preset(
     name="inpaint-lite",
     summary="holes filled, small enough for CPUs",
     task=Inpainting(),
-    config=replace(lite(INPAINT.config), unshuffle=2, upscale=2),
+    config=replace(
+        lite(INPAINT.config), unshuffle=2, upscale=2, prefill=True, global_residual=True
+    ),
     recipe=lite_recipe(lq_size=128, degradation=Holes(masks=EVERYDAY)),
 )

@@ -19,6 +19,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from diffir.model import DiffIRConfig, DiffIRS2, DIRformer, DynamicTransformerBlock
+from diffir.model.prefill import prefilled
 
 from .block import run_block
 from .convolutions import down, embed, fuse, join, tail, up
@@ -51,6 +52,8 @@ def restore_picture(
         tools: kernels, scratch memory and watch.
         ipr_filter: gives the IPR to restore with, (1, 4C'), for the one that was estimated.
     """
+    if model.config.prefill:
+        lq = prefilled(lq[None])[0]
     maps = tools.memory("maps", plan.map_numbers, dtype=lq.dtype)
     ipr = estimate_ipr(model, lq, noise, step_noise, maps, plan, tools)
     if ipr_filter is not None:
@@ -141,7 +144,7 @@ def level_views(maps: Tensor, grids: list[Grid], dim: int) -> list[Tensor]:
 
 def enlarged(lq: Tensor, scale: int, start: int, stop: int) -> Tensor:
     """Rows start … stop of LQ enlarged by nearest neighbour."""
-    part = lq[:, start // scale : -(-stop // scale)]
+    part = lq[:3, start // scale : -(-stop // scale)]
     large = F.interpolate(part[None], scale_factor=float(scale), mode="nearest")[0]
     offset = start - start // scale * scale
     return large[:, offset : offset + stop - start]

@@ -91,9 +91,15 @@ class Plan:
         return self.itemsize * (block + chain + shuffles)
 
     @property
+    def prefilled_bytes(self) -> int:
+        """Bytes of LQ with its holes filled; filling takes some more, before the maps are there."""
+        return 16 * self.height * self.width * self.config.prefill
+
+    @property
     def bytes(self) -> int:
         """Everything that a run allocates."""
-        return 4 * self.map_numbers + self.output_bytes + self.scratch_bytes + self.allowance
+        whole = 4 * self.map_numbers + self.output_bytes + self.prefilled_bytes
+        return whole + self.scratch_bytes + self.allowance
 
     def halved(self) -> "Plan | None":
         """The plan with stripes about half as high, None where they are as low as can be."""
