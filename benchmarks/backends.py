@@ -15,7 +15,7 @@ resolution, in RGB for the others; 8-bit pictures, seed 0. Inpainting, which wan
 import argparse
 import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
@@ -29,7 +29,7 @@ from diffir.evaluation import psnr, round_to_8_bit
 from diffir.export import ExportedRestorer
 from diffir.export.check import plainly
 from diffir.export.graph import example, inputs_of
-from diffir.export.runners import BACKENDS
+from diffir.export.runners import BACKENDS, open_torch
 from diffir.images import read
 from diffir.inference import Restorer
 from diffir.inference.planes import split
@@ -52,6 +52,17 @@ def plain(restorer: Restorer) -> Restore:
     return run
 
 
+def opened(path: Path) -> Iterator[ExportedRestorer]:
+    """A file by each backend that runs it and is installed."""
+    if path.suffix == ".pt2":  # of our own making; others' are not to be trusted
+        yield ExportedRestorer(open_torch({".pt2": path.read_bytes()}, path))
+    for backend in BACKENDS[path.suffix]:
+        try:
+            yield ExportedRestorer.from_file(path, backend)
+        except DeviceError as error:
+            print(f"<!-- {path.name}: {error} -->")
+
+
 def runners(name: str, files: Iterable[Path]) -> dict[str, tuple[Restore, str]]:
     """What restores, with the size of its file, by its name in the table."""
     restorer = Restorer.from_pretrained(name, device="cpu")
@@ -60,15 +71,11 @@ def runners(name: str, files: Iterable[Path]) -> dict[str, tuple[Restore, str]]:
         "plain network float32": (plain(restorer), ""),
     }
     for path in files:
-        for backend in BACKENDS[path.suffix]:
-            try:
-                exported = ExportedRestorer.from_file(path, backend)
-            except DeviceError as error:
-                print(f"<!-- {path.name}: {error} -->")
-                continue
+        for exported in opened(path):
             parts = [path] + ([path.with_suffix(".bin")] if path.suffix == ".xml" else [])
             size = f"{sum(part.stat().st_size for part in parts) / 1e6:.1f} MB"
-            label = f"{backend} {exported.runner.facts.precision} {path.suffix}"
+            runner = exported.runner
+            label = f"{runner.backend} {runner.facts.precision} {path.suffix}"
             found[label] = (exported.restore_batch, size)
     return found
 
@@ -139,7 +146,7 @@ def main() -> None:
         ratio = statistics.median(a / b for a, b in zip(times[0], spent, strict=True))
         cells = [label, size, f"{statistics.median(spent):.2f}", f"{ratio:.2f} ×"]
         if score is not None and scores[1] is not None:
-            cells += [f"{score:.3f} dB", f"{scores[1] - score:+.3f} dB"]
+            cells += [f"{score:.3f} dB", f"{round(scores[1] - score, 3) + 0:.3f} dB"]
         print("| " + " | ".join([*cells, "", ""][:6]) + " |")
 
 

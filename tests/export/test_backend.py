@@ -13,9 +13,11 @@ from skimage import data
 
 from diffir.errors import DeviceError, MaskError, PictureError, StoppedError, WeightsError
 from diffir.export import ExportedRestorer, Target, is_exported
+from diffir.export.runners import open_torch
 from diffir.images import Picture
 from diffir.inference import Restorer
 from diffir.inference.batch import restore_files
+from diffir.inference.ensemble import turned, turned_back
 from diffir.inference.jobs import plan
 
 pytest.importorskip("onnxscript", reason="exports take diffir[export]")
@@ -54,7 +56,8 @@ def test_seeds_of_a_batch_are_those_of_single_pictures(restorer: ExportedRestore
 
 
 def test_holes_are_filled_and_the_rest_is_left_alone(exported: Exported, weights: Weights) -> None:
-    restorer = ExportedRestorer.from_file(exported("inpaint", "torch"))
+    path = exported("inpaint", "torch")
+    restorer = ExportedRestorer(open_torch({".pt2": path.read_bytes()}, path))
     mask = np.zeros(PHOTO.shape[:2], np.uint8)
     mask[8:20, 10:25] = 255
     found = restorer(PHOTO, mask=mask)
@@ -90,6 +93,25 @@ def test_progress_is_told_at_the_end_and_stop_is_seen_before(restorer: ExportedR
     stop.set()
     with pytest.raises(StoppedError):
         restorer(PHOTO, stop=stop)
+
+
+def test_an_ensemble_is_the_mean_over_flips_and_turns(
+    restorer: ExportedRestorer, exported: Exported
+) -> None:
+    image = torch.rand(1, 3, 9, 14, generator=torch.Generator().manual_seed(0))
+    ensemble = ExportedRestorer.from_file(exported("sr-x4", "onnx"), ensemble=True)
+    found = ensemble.restore_batch(image, seeds=[0])
+    turns = [(turns, flip) for turns in range(4) for flip in (False, True)]
+    each = [
+        turned_back(restorer.restore_batch(turned(image, *turn), seeds=[0]), *turn)
+        for turn in turns
+    ]
+    torch.testing.assert_close(found, torch.cat(each).mean(0, True), atol=ORDER_OF_SUMS, rtol=0)
+
+
+def test_a_filter_of_the_ipr_is_refused(restorer: ExportedRestorer) -> None:
+    with pytest.raises(WeightsError, match="keeps its IPR to itself"):
+        restorer.restore_batch(torch.zeros(1, 3, 8, 8), seeds=[0], ipr_filter=torch.clone)
 
 
 def test_wrong_inputs_are_told_as_by_the_restorer(restorer: ExportedRestorer) -> None:

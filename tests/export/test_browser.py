@@ -80,13 +80,13 @@ def page(address: str) -> "Iterator[sync_api.Page]":
         )
         page = browser.new_page()
         page.set_default_timeout(60_000)
-        page.errors = []
-        page.on("pageerror", page.errors.append)
-        page.on("request", lambda request: page.errors.extend(foreign(request.url, address)))
+        errors: list[object] = []
+        page.on("pageerror", lambda error: errors.append(error))
+        page.on("request", lambda request: errors.extend(foreign(request.url, address)))
         page.goto(address)
         yield page
-        assert page.errors == []
         browser.close()
+        assert errors == []
 
 
 def foreign(url: str, address: str) -> list[str]:

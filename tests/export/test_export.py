@@ -1,6 +1,7 @@
 """Exported files give what the plain network gives, say what they are, and appear whole."""
 
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,11 +16,11 @@ from typer.testing import CliRunner, Result
 import diffir.export.make as module
 from diffir.checkpoints import Checkpoint, format
 from diffir.cli.app import app
-from diffir.errors import DataError, WeightsError
+from diffir.errors import DataError, DeviceError, WeightsError
 from diffir.export import Target, export, open_file
 from diffir.export.check import SIZES, check
 from diffir.export.graph import padded, trace
-from diffir.export.runners import open_content
+from diffir.export.runners import open_content, open_torch
 from diffir.files import digest_of
 from diffir.inference.padding import pad_to_multiple
 from diffir.loading import load_checkpoint, weights_file
@@ -76,7 +77,16 @@ def test_openvino_runs_onnx_files(weights: Weights, exported: Exported) -> None:
 
 
 def test_the_program_of_torch_takes_the_mask(weights: Weights, exported: Exported) -> None:
-    assert max(checked(weights("inpaint"), exported("inpaint", "torch"))) < ORDER_OF_SUMS
+    path = exported("inpaint", "torch")
+    runner = open_torch({".pt2": path.read_bytes()}, path)
+    rows = check(load_checkpoint(weights("inpaint")).model, TASKS["inpaint"], runner, [])
+    assert max(row.difference for row in rows) < ORDER_OF_SUMS
+    assert (runner.facts.task, runner.facts.scale) == ("inpaint", 1)
+
+
+def test_programs_of_torch_are_not_loaded_from_files() -> None:
+    with pytest.raises(WeightsError, match="can run code"):
+        open_file(Path("model.pt2"))
 
 
 @pytest.mark.usefixtures("_converted_before")
@@ -154,6 +164,9 @@ def test_the_metadata_are_strings_that_any_program_reads(exported: Exported) -> 
     }
     assert inputs["image"] == ["batch", 3, "height", "width"]
     assert inputs["noise"] == ["batch", 32]
+    (output,) = model.graph.output
+    shape = [size.dim_param or size.dim_value for size in output.type.tensor_type.shape.dim]
+    assert shape == ["batch", 3, "4*height", "4*width"]
 
 
 @pytest.mark.parametrize(("name", "to"), [("sr-x4", "onnx"), ("inpaint", "torch")])
@@ -216,6 +229,15 @@ def test_what_contradicts_itself_is_told_at_once(
 ) -> None:
     with pytest.raises(WeightsError, match=words):
         export("deblur-lite", tmp_path / name, to, **options)
+
+
+def test_a_library_that_is_missing_is_told_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    monkeypatch.setattr(module, "trace", None)
+    with pytest.raises(DeviceError, match=r"pip install 'diffir\[openvino\]'"):
+        export("sr-x4-lite", tmp_path / "out.xml", "openvino")
 
 
 def test_a_folder_without_photos_is_told(weights: Weights, tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ from .app import (
 )
 
 if TYPE_CHECKING:
+    from diffir.export import Backend
     from diffir.inference.batch import Outcome
     from diffir.inference.jobs import Job
     from diffir.inference.manifest import Manifest
@@ -48,8 +49,13 @@ def restore(
         typer.Option("-o", "--output", help="A file for one picture; a folder otherwise"),
     ],
     model: Annotated[
-        str, typer.Option(help="A name from `diffir models`, or a weights file")
+        str,
+        typer.Option(help="A name from `diffir models`, a weights file, or one of `diffir export`"),
     ] = "sr-x4-lite",
+    backend: Annotated[
+        Literal["onnxruntime", "openvino"] | None,
+        typer.Option(help="What runs an exported file; else what its suffix tells"),
+    ] = None,
     mask: Annotated[
         Path | None,
         typer.Option(
@@ -91,6 +97,7 @@ def restore(
 
     A folder's manifest.jsonl says what was made of what: the next run goes on where one was ended.
     """
+    from diffir.export.runners import backend_of
     from diffir.files import digest_of
     from diffir.images import MAX_PIXELS
     from diffir.inference.engine import bytes_of
@@ -110,6 +117,8 @@ def restore(
     if not into_folder and output.exists() and not overwrite:
         raise fail(f"{output} exists; choose another name or add --overwrite")
     budget = None if memory is None else bytes_of(memory)
+    if backend is not None:
+        backend_of(Path(model), backend)  # raises for what it does not run
     weights = digest_of(weights_file(model))
     settings = Settings(model=model, weights=weights, seed=seed, precision=precision)
     if dry_run:
@@ -118,7 +127,15 @@ def restore(
     if verbose:
         tell_plans()
     with sigterm_as_ctrl_c():
-        run = runner(model, device, precision, budget, workers=workers, has_mask=mask is not None)
+        run = runner(
+            model,
+            device,
+            precision,
+            budget,
+            backend=backend,
+            workers=workers,
+            has_mask=mask is not None,
+        )
         began = time.monotonic()
         opened = open_manifest(output, settings, jobs) if into_folder else nullcontext()
         with opened as manifest, files_bar(len(jobs)) as progress:
@@ -141,10 +158,12 @@ def runner(
     precision: Literal["float32", "bfloat16"],
     budget: int | None,
     *,
+    backend: "Backend | None",
     workers: int | None,
     has_mask: bool,
 ) -> "Callable[..., Generator[Outcome, None, None]]":
     """What restores jobs, in this process or in several; raises as `Restorer.from_pretrained`."""
+    from diffir.export import ExportedRestorer, is_exported
     from diffir.inference import Restorer
     from diffir.inference.batch import restore_files
     from diffir.inference.devices import pick_device
@@ -152,13 +171,17 @@ def runner(
     from diffir.inference.workers import restore_in_processes
     from diffir.tasks import unwanted_mask
 
+    exported = is_exported(model)
     place = pick_device(device)
-    free = default_budget(place) if place.type == "cpu" else None
+    free = default_budget(place) if place.type == "cpu" and not exported else None
     if workers is not None and budget is None and free is not None:
         budget = free // workers  # else each would take all that is free
-    build = partial(
-        Restorer.from_pretrained, model, device=device, precision=precision, memory=budget
+    load: Callable[..., Restorer] = (
+        partial(ExportedRestorer.from_file, model, backend)
+        if exported
+        else partial(Restorer.from_pretrained, model)
     )
+    build = partial(load, device=device, precision=precision, memory=budget)
     restorer = build() if workers is None else build(device="cpu")  # there, to see what is wrong
     if has_mask and not restorer.task.wants_mask:
         raise unwanted_mask(restorer.task.name)

@@ -1,6 +1,6 @@
-"""A restorer whose network is an exported file, run by ONNX Runtime, OpenVINO or torch."""
+"""A restorer whose network is an exported file, run by ONNX Runtime or OpenVINO."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from diffir.checkpoints import Checkpoint
 from diffir.errors import DeviceError, PictureError, StoppedError, WeightsError
 from diffir.inference.devices import is_out_of_memory
-from diffir.inference.restorer import Precision, Progress, Restorer, require_batch
+from diffir.inference.restorer import Precision, Progress, Restorer
 from diffir.tasks import TASKS, missing_mask, unwanted_mask
 
 from .onnx_file import Inputs
@@ -21,15 +21,18 @@ class ExportedRestorer(Restorer):
     """A `Restorer` for exported files; pictures, masks, seeds and results are its own.
 
     The whole picture is one step of the backend, on the CPU, in the precision of the file: nothing
-    bounds its memory, `progress` is told the end alone, and `stop` is looked at before.
+    bounds its memory, `progress` is told the end alone, and `stop` is looked at before. The graph
+    ends in [0, 1], and so each picture of an ensemble does before the mean is taken.
     """
 
-    def __init__(self, runner: Runner) -> None:
-        """Make the restorer of an opened file."""
+    def __init__(self, runner: Runner, *, ensemble: bool = False) -> None:
+        """Make the restorer of an opened file; `ensemble` as in `Restorer`."""
         self.runner = runner
         self.task = TASKS[runner.facts.task]
         self.device = torch.device("cpu")
-        self.preset = runner.facts.preset
+        self.ensemble = ensemble
+        self.precision = "float32"  # as in from_file, whatever the file's is
+        self.memory = None
 
     @classmethod
     def from_file(
@@ -40,6 +43,7 @@ class ExportedRestorer(Restorer):
         device: str = "auto",
         precision: Precision = "float32",
         memory: int | None = None,
+        ensemble: bool = False,
     ) -> "ExportedRestorer":
         """The restorer of a file that `diffir export` wrote.
 
@@ -61,41 +65,42 @@ class ExportedRestorer(Restorer):
                     f"{what} asked for with {path}; an exported file runs whole, on the CPU, in "
                     "its own precision, so leave that out or give the weights themselves"
                 )
-        return cls(open_file(Path(path), backend))
+        return cls(open_file(Path(path), backend), ensemble=ensemble)
 
     @property
     def scale(self) -> int:
         """How much larger the restored picture is."""
         return self.runner.facts.scale
 
-    @torch.inference_mode()
-    def restore_batch(
+    def run_padded(
         self,
         images: Tensor,
+        holes: Tensor | None,
+        progress: Progress | None,
         *,
-        masks: Tensor | None = None,
-        seeds: Sequence[int],
-        progress: Progress | None = None,
-        stop: Event | None = None,
+        noise: Tensor,
+        stop: Event | None,
+        ipr_filter: Callable[[Tensor], Tensor] | None,
     ) -> Tensor:
-        """Restore pictures of equal size, as `Restorer.restore_batch` has it.
+        """The backend's output for pictures of any size, (B, 3, H·scale, W·scale).
 
         Raises:
-            PictureError, MaskError: for other shapes or ranges.
-            DeviceError: when memory does not suffice.
+            MaskError: when the task wants a mask and there is none, or the reverse.
+            WeightsError: for an `ipr_filter`, since the IPR stays inside.
             StoppedError: when `stop` was set before.
         """
-        require_batch(images, masks, seeds)
-        if self.task.wants_mask != (masks is not None):
-            raise unwanted_mask(self.task.name) if masks is not None else missing_mask()
+        if self.task.wants_mask != (holes is not None):
+            raise missing_mask() if holes is None else unwanted_mask(self.task.name)
+        if ipr_filter is not None:
+            raise WeightsError(
+                "an exported file keeps its IPR to itself, and a filter of it was asked for; "
+                "give the weights themselves"
+            )
         if stop is not None and stop.is_set():
             raise StoppedError("stopped before the picture was begun; start it again")
-        inputs = {
-            "image": images.float().contiguous().numpy(),
-            "noise": torch.cat([self.noise(seed) for seed in seeds]).numpy(),
-        }
-        if masks is not None:
-            inputs["mask"] = (masks != 0).float().contiguous().numpy()
+        inputs = {"image": images.contiguous().numpy(), "noise": noise[0].numpy()}
+        if holes is not None:
+            inputs["mask"] = holes.contiguous().numpy()
         restored = torch.from_numpy(self.answer(inputs))
         if not restored.isfinite().all():
             raise PictureError("the network gave NaN or infinity; its weights are likely broken")

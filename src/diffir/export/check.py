@@ -58,9 +58,8 @@ def check(
     Raises:
         WeightsError: when the exported network gives other shapes, NaN, or in float32 differs.
     """
-    noise = (
-        (("noise"), named(task, example(model, task, *size))) for size in sizes_of(model, runner)
-    )
+    sizes = sizes_of(model, runner)
+    noise = (("noise", named(task, example(model, task, *size))) for size in sizes)
     rows = [compare(model, task, runner, name, inputs) for name, inputs in (*noise, *photos)]
     worst = max(row.difference for row in rows)
     if runner.facts.precision == "float32" and worst > TOLERANCE:

@@ -1,6 +1,6 @@
 """From a network to a file of another program: traced, converted, checked, written."""
 
-import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -9,26 +9,32 @@ from diffir.errors import WeightsError
 from diffir.files import digest_of, write_whole
 from diffir.loading import WEIGHTS, load_checkpoint, weights_file
 from diffir.model import DiffIRS2
-from diffir.tasks import TASKS
+from diffir.tasks import TASKS, Task
 
 from .check import Row, check
 from .facts import Facts, Precision
 from .graph import inputs_of, trace
-from .onnx_file import to_float16, to_int8, to_onnx, with_facts
+from .libraries import library
+from .onnx_file import Inputs, to_float16, to_int8, to_onnx, with_facts
 from .openvino_file import to_openvino
 from .photos import calibration
-from .runners import Backend, open_content
+from .runners import Files, Runner, open_onnxruntime, open_openvino, open_torch
 from .torch_file import to_torch
-
-logger = logging.getLogger(__name__)
 
 Target: TypeAlias = Literal["onnx", "openvino", "torch"]
 SUFFIXES: dict[Target, str] = {"onnx": ".onnx", "openvino": ".xml", "torch": ".pt2"}
-CHECKED_BY: dict[Target, Backend] = {
-    "onnx": "onnxruntime",
-    "openvino": "openvino",
-    "torch": "torch",
+OPENED_BY: dict[Target, Callable[[Files, Path], Runner]] = {
+    "onnx": open_onnxruntime,
+    "openvino": open_openvino,
+    "torch": open_torch,
 }
+"""For the check."""
+LIBRARIES: dict[Target, tuple[str, ...]] = {
+    "onnx": ("onnxscript", "onnxruntime"),
+    "openvino": ("onnxscript", "onnxruntime", "openvino"),
+    "torch": (),
+}
+"""Looked for before the work begins."""
 OWN_LICENCE = "Apache-2.0"
 OTHERS_LICENCE = "that of the weights it was made from"
 
@@ -69,6 +75,8 @@ def export(
         OSError: when the goal can't be written.
     """
     require_consistent(path, to, precision, photos)
+    for needed in LIBRARIES[to]:
+        library(needed)
     checkpoint = load_checkpoint(name)
     model, task = checkpoint.model, TASKS[checkpoint.task]
     if not isinstance(model, DiffIRS2):
@@ -86,20 +94,26 @@ def export(
         weights_sha256=digest_of(weights),
         licence=licence_of(weights),
     )
-    program = trace(model, task)
-    if to == "torch":
-        files = {".pt2": to_torch(program, facts)}
-    else:
-        converted = to_onnx(program, inputs_of(task))
-        if precision == "int8":
-            converted = to_int8(converted, [inputs for _, inputs in samples])
-        elif precision == "float16" and to == "onnx":
-            converted = to_float16(converted)
-        content = with_facts(converted, facts)
-        files = {".onnx": content} if to == "onnx" else to_openvino(content, facts)
-    rows = check(model, task, open_content(files, CHECKED_BY[to], path), samples)
+    files = files_of(model, task, to, facts, [inputs for _, inputs in samples])
+    rows = check(model, task, OPENED_BY[to](files, path), samples)
     publish(files, path)
     return Report(path=path, size=sum(map(len, files.values())), facts=facts, rows=rows)
+
+
+def files_of(
+    model: DiffIRS2, task: Task, to: Target, facts: Facts, samples: Sequence[Inputs]
+) -> dict[str, bytes]:
+    """The contents by suffix, in the order in which they are written."""
+    program = trace(model, task)
+    if to == "torch":
+        return {".pt2": to_torch(program, facts)}
+    converted = to_onnx(program, inputs_of(task))
+    if facts.precision == "int8":
+        converted = to_int8(converted, samples)
+    elif facts.precision == "float16" and to == "onnx":
+        converted = to_float16(converted)
+    content = with_facts(converted, facts)
+    return {".onnx": content} if to == "onnx" else to_openvino(content, facts)
 
 
 def licence_of(weights: Path) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import re
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
@@ -44,7 +45,21 @@ def to_onnx(program: ExportedProgram, names: Sequence[str]) -> "ModelProto":
     graph = model.graph
     for part in (*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
         part.ClearField("metadata_props")  # where each comes from, in the paths of this machine
+    name_sizes(model)
     return model
+
+
+def name_sizes(model: "ModelProto") -> None:
+    """Call the open sizes what they are: torch names them s73."""
+    graph = model.graph
+    sizes = [size.dim_param for size in graph.input[0].type.tensor_type.shape.dim]
+    names = dict(zip(sizes, ("batch", "", "height", "width"), strict=True))
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        for size in value.type.tensor_type.shape.dim:
+            if size.dim_param:  # maybe a formula: 4*s73
+                size.dim_param = re.sub(
+                    r"\w+", lambda word: names.get(word[0], word[0]), size.dim_param
+                )
 
 
 def with_facts(model: "ModelProto", facts: Facts) -> bytes:

@@ -18,7 +18,7 @@ from .libraries import library
 from .openvino_file import SECTION
 from .torch_file import EXTRA
 
-Backend: TypeAlias = Literal["onnxruntime", "openvino", "torch"]
+Backend: TypeAlias = Literal["onnxruntime", "openvino"]
 Array: TypeAlias = NDArray[np.float32]
 Files: TypeAlias = Mapping[str, bytes]
 """Contents by suffix: .onnx, or .xml and .bin, or .pt2."""
@@ -26,9 +26,13 @@ Files: TypeAlias = Mapping[str, bytes]
 BACKENDS: dict[str, tuple[Backend, ...]] = {
     ".onnx": ("onnxruntime", "openvino"),
     ".xml": ("openvino",),
-    ".pt2": ("torch",),
+    ".pt2": (),
 }
-"""What runs a file of each suffix, the usual one first."""
+"""What runs a file of each suffix, the usual one first.
+
+Nothing runs programs of torch: it loads them by pickle and by evaluating formulas, which could run
+what somebody hid in a file.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +40,7 @@ class Runner:
     """An exported network, ready to run on the CPU."""
 
     facts: Facts
-    backend: Backend
+    backend: Backend | Literal["torch"]
     run: Callable[[Mapping[str, Array]], Array]
     """From inputs by name (see `graph.Graph`) to the restored pictures (B, 3, H·scale, W·scale)."""
 
@@ -54,6 +58,11 @@ def backend_of(path: Path, asked: Backend | None) -> Backend:
             f"--backend {asked} runs exported files, and {path} is none; make one with "
             f"`diffir export {path} --to {'openvino' if asked == 'openvino' else 'onnx'}` "
             f"and give it as --model"
+        )
+    if not possible:
+        raise WeightsError(
+            f"{path} is a program of torch, and loading one can run code that is hidden in it, so "
+            "it is not loaded here; export the network to onnx or openvino"
         )
     if asked is not None and asked not in possible:
         raise WeightsError(f"{path} is run by {' or '.join(possible)}, not by {asked}")
@@ -80,7 +89,7 @@ def open_file(path: Path, backend: Backend | None = None) -> Runner:
 
 def open_content(files: Files, backend: Backend, path: Path) -> Runner:
     """As `open_file`, of content in memory; `path` is what errors blame."""
-    opened = {"onnxruntime": open_onnxruntime, "openvino": open_openvino, "torch": open_torch}
+    opened = {"onnxruntime": open_onnxruntime, "openvino": open_openvino}
     try:
         return opened[backend](files, path)
     except (DeviceError, WeightsError):
@@ -110,7 +119,7 @@ def open_onnxruntime(files: Files, path: Path) -> Runner:
 def open_openvino(files: Files, path: Path) -> Runner:
     """OpenVINO on the CPU, with as many threads as torch has.
 
-    Products are float32: by default it may round them to bfloat16, which is off by more than 1/255.
+    Products are float32: by default it may round them to bfloat16, which shows in 8-bit pictures.
     """
     openvino = library("openvino")
     core = openvino.Core()
@@ -137,7 +146,7 @@ def open_openvino(files: Files, path: Path) -> Runner:
 
 
 def open_torch(files: Files, path: Path) -> Runner:
-    """The program in torch, on the CPU."""
+    """The program in torch, on the CPU; for content of our own alone, see `BACKENDS`."""
     extra = {EXTRA: ""}
     program = torch.export.load(io.BytesIO(files[".pt2"]), extra_files=extra)
     facts = Facts.of(json.loads(extra[EXTRA] or "{}"), path)
