@@ -13,8 +13,10 @@ from official import network, toy
 from PIL import Image, ImageCms
 from server import Held, restorer
 from skimage import data
+from typer.testing import CliRunner
 
 from diffir.checkpoints import Checkpoint, format
+from diffir.cli.app import app
 from diffir.serving import Settings
 from diffir.serving.server import load_models
 
@@ -83,6 +85,27 @@ def held() -> Iterator[Held]:
     one = restorer("deblur", Held)
     yield one  # type: ignore[misc]
     one.release.set()  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def command_line(files: Path, tmp_path: Path) -> Callable[..., bytes]:
+    """The bytes that `diffir restore` makes of the photo."""
+
+    def run(model: str, suffix: str, *options: str) -> bytes:
+        target = tmp_path / f"out.{suffix}"
+        words = [
+            "restore",
+            str(files / "photo.jpg"),
+            "-o",
+            str(target),
+            "--model",
+            f"{files / model}.safetensors",
+        ]
+        result = CliRunner().invoke(app, [*words, *options])
+        assert result.exit_code == 0, result.output
+        return target.read_bytes()
+
+    return run
 
 
 class Visitor:

@@ -60,21 +60,33 @@ def test_wrong_files_are_a_sentence_each_and_the_next_photo_is_none_the_worse(vi
 
 
 MASKS = {
-    "small.png": (file_of("PNG", SMALL[:9, :9]), "the mask is 9×9, the picture 50×40"),
+    "small.png": (file_of("PNG", SMALL[:9, :9]), "the mask is 9×9, the picture 128×96"),
     "empty.png": (b"", "the mask: an empty file found"),
-    "black.png": (file_of("PNG", SMALL * 0), "the mask has no hole"),
+    "black.png": (file_of("PNG", np.zeros((96, 128), np.uint8)), "the mask has no hole"),
     "claims.png": (png_that_claims(100_000, 100_000), "the mask has more than 1000000 pixels"),
 }
 
 
-def test_wrong_masks_are_a_sentence_each(visitor):
+def test_wrong_masks_are_a_sentence_each_and_a_right_one_does(
+    visitor, files, command_line, tmp_path
+):
+    photo = (files / "photo.jpg").read_bytes()
     visitor.wish("Something should go")
-    visitor.give(file_of("PNG"))
+    visitor.give(photo, "photo.jpg")
     for name, (mask, words) in MASKS.items():
         visitor.give(mask, name, to="mask")
         visitor.start()
         visitor.page.locator("#status").get_by_text(words).wait_for()
         assert words in visitor.complaint()
+    holes = np.zeros((96, 128), np.uint8)
+    holes[20:40, 30:60] = 255
+    (tmp_path / "mask.png").write_bytes(file_of("PNG", holes))
+    visitor.give((tmp_path / "mask.png").read_bytes(), "right.png", to="mask")
+    visitor.restore()
+    _, got = visitor.downloaded()
+    assert got == command_line("inpaint", "png", "--mask", str(tmp_path / "mask.png"))
+    visitor.give(photo, "other.jpg")  # whose mask this is not
+    visitor.page.locator("#mask").get_by_text("Drop File Here").wait_for()
 
 
 def test_a_click_without_a_photo_or_with_a_wild_seed_is_a_sentence(visitor):
@@ -83,6 +95,7 @@ def test_a_click_without_a_photo_or_with_a_wild_seed_is_a_sentence(visitor):
     visitor.give(file_of("PNG"))
     visitor.page.get_by_role("button", name="More").click()
     visitor.page.get_by_label("Seed").fill("-1")
+    visitor.page.keyboard.press("Tab")
     visitor.start()
     visitor.page.get_by_text("the seed -1 found; wanted a whole number").wait_for()
 

@@ -54,3 +54,15 @@ def test_a_mistake_of_ours_is_a_sentence_and_the_page_goes_on(launched, visit, h
     assert "ZeroDivisionError" in caplog.text
     del held.restore_batch
     visitor.restore()
+
+
+def test_so_is_one_that_the_page_itself_makes(launched, visit, held, caplog, monkeypatch):
+    held.release.set()
+    visitor = visit(launched({"toy": held}))
+    visitor.give(PICTURE)
+    monkeypatch.setattr("diffir.app.page.shown_of", lambda *_: 1 / 0)
+    visitor.start()
+    assert visitor.complaint() == "the server made a mistake; its log says which"
+    assert "ZeroDivisionError" in caplog.text
+    monkeypatch.undo()
+    visitor.restore()

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastapi import HTTPException
 from PIL import Image
 
 from diffir.errors import DiffIRError, PictureError
 from diffir.images import Header, Picture, decode
 from diffir.serving import Settings
+from diffir.serving.job import answer_to
 from diffir.serving.limits import examine
 from diffir.serving.schema import Order
 
@@ -46,10 +46,10 @@ class Shown:
 
 
 def sentence(error: Exception) -> str:
-    """What the visitor is told."""
+    """What the visitor is told; of our own mistakes, nothing: they are logged."""
     if isinstance(error, MemoryError):
         return "there is not enough memory for the photo; give a smaller one"
-    return str(error.detail if isinstance(error, HTTPException) else error)
+    return str(answer_to(error).detail)
 
 
 def content(path: str | None, what: str, settings: Settings) -> bytes:
