@@ -36,7 +36,8 @@ def serve(
     max_jobs: Annotated[int, typer.Option(min=1, help="Waiting or running, of all")] = 32,
     max_client_jobs: Annotated[int, typer.Option(min=1, help="The same of one address")] = 8,
     max_batch: Annotated[
-        int, typer.Option(min=1, help="Pictures of one size at once; more pays on GPUs alone")
+        int,
+        typer.Option(min=1, help="Pictures of one size at once; pays on GPUs, and if tiny"),
     ] = 1,
     seconds: Annotated[
         float, typer.Option(min=0.001, help="For a body, a network, an answer: each")
