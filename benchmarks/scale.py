@@ -28,6 +28,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import torch
 from PIL import Image
 from skimage import data
 
@@ -50,7 +51,8 @@ def main() -> None:
     parser.add_argument("--driver", type=int, metavar="FILES")
     parser.add_argument("--as-rank", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    os.environ["OMP_NUM_THREADS"] = "1"
+    os.environ["OMP_NUM_THREADS"] = "1"  # of those that are started; this one has its threads
+    torch.set_num_threads(1)
     if asked.as_rank:
         as_rank(asked.model)
         return

@@ -16,6 +16,7 @@ import pytest
 from official import network, toy
 from PIL import Image
 
+import diffir
 from diffir.checkpoints import Checkpoint, format
 from diffir.distributed import cluster, on_ray, restore_on_ray
 from diffir.errors import DeviceError, WeightsError
@@ -29,8 +30,8 @@ BUILD = partial(Restorer.from_pretrained, "toy.safetensors", device="cpu")
 SETTINGS = Settings(model="toy", weights="ab" * 32, seed=5)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def two_cores(tmp_path_factory) -> Iterator[None]:
+@pytest.fixture(scope="module", autouse=True)
+def two_cores() -> Iterator[None]:
     """A cluster, started once: it takes seconds."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
@@ -116,7 +117,7 @@ def no_actor_is_left() -> bool:
 
 def test_a_cluster_makes_the_files_and_lines_that_one_process_makes():
     done = []
-    failed = restored(workers=2, progress=done.append)
+    failed = restored(workers=3, progress=done.append)  # the third finds no room, and is not missed
     assert contents("out") == made_alone()
     assert len(contents("out")) == 5
     assert failed.pop("bad").startswith("in/bad.png: not a picture")
@@ -211,6 +212,12 @@ def test_workers_that_die_at_their_start_end_the_run(monkeypatch):
     with pytest.raises(DeviceError, match="no worker could start on the cluster"):
         list(restore_on_ray(partial(os._exit, 3), plan([Path("in")], Path("out")), workers=1))
     assert no_actor_is_left()
+
+
+def test_a_worker_of_another_version_is_refused():
+    on_ray.require_version(diffir.__version__)
+    with pytest.raises(DeviceError, match=r"a worker has diffir 0\.0, this is"):
+        on_ray.require_version("0.0")
 
 
 def test_workers_are_as_many_as_the_machines_have_room_for():

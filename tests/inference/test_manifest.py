@@ -99,6 +99,7 @@ def test_a_line_tells_what_a_file_was_made_of_and_how(inpaint):
         "weights": "ab" * 32,
         "seed": 3,
         "precision": "float32",
+        "ensemble": False,
         "format": "png",
         "width": 8,
         "height": 9,
@@ -130,7 +131,14 @@ def test_what_was_made_from_the_same_is_skipped(deblur):
 
 
 @pytest.mark.parametrize(
-    "change", [{"seed": 1}, {"weights": "cd" * 32}, {"precision": "bfloat16"}, {"diffir": "0.0"}]
+    "change",
+    [
+        {"seed": 1},
+        {"weights": "cd" * 32},
+        {"precision": "bfloat16"},
+        {"ensemble": True},
+        {"diffir": "0.0"},
+    ],
 )
 def test_other_settings_make_our_files_again(deblur, change):
     run(deblur)

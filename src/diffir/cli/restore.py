@@ -5,8 +5,6 @@ import signal
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, nullcontext
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -32,9 +30,10 @@ from .app import (
     out,
     say,
 )
+from .restoring import Network, model_of, run_here, run_on_ray
 
 if TYPE_CHECKING:
-    from diffir.export import Backend
+    from diffir.distributed.ranks import Rank
     from diffir.inference.batch import Outcome
     from diffir.inference.jobs import Job
     from diffir.inference.manifest import Manifest
@@ -43,21 +42,31 @@ if TYPE_CHECKING:
 @app.command()
 @explained
 def restore(
-    sources: Annotated[list[Path], typer.Argument(metavar="IN...", help="Pictures and folders")],
+    sources: Annotated[
+        list[str],
+        typer.Argument(metavar="IN...", help="Pictures and folders; s3://… and such, too"),
+    ],
     output: Annotated[
-        Path,
+        str,
         typer.Option("-o", "--output", help="A file for one picture; a folder otherwise"),
     ],
+    task: Annotated[
+        Literal["sr", "deblur", "inpaint"] | None,
+        typer.Option(help="Enlarge ×4, deblur or fill holes by the bundled network; else sr"),
+    ] = None,
     model: Annotated[
-        str,
-        typer.Option(help="A name from `diffir models`, a weights file, or one of `diffir export`"),
-    ] = "sr-x4-lite",
+        str | None,
+        typer.Option(
+            help="Instead: a name from `diffir models`, a file of weights or of `diffir export`, "
+            "or user/repo on the Hugging Face Hub"
+        ),
+    ] = None,
     backend: Annotated[
         Literal["onnxruntime", "openvino"] | None,
         typer.Option(help="What runs an exported file; else what its suffix tells"),
     ] = None,
     mask: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             help="For inpainting: a picture of equal size, white (or transparent) = hole; or a "
             "folder of masks with the pictures' names. Without it, what is transparent is filled"
@@ -67,6 +76,12 @@ def restore(
     device: Device = "auto",
     precision: Precision = "float32",
     memory: Memory = None,
+    ensemble: Annotated[
+        bool,
+        typer.Option(
+            "--ensemble", help="Flipped and turned as well, in 8 times the time: the mean"
+        ),
+    ] = False,
     suffix: Annotated[
         str | None, typer.Option("--format", help="Of files in a folder, say png; else as read")
     ] = None,
@@ -86,6 +101,21 @@ def restore(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes, each with a network; else one, this")
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="On a Ray cluster: host:port, auto (which runs here) or local (this machine); "
+            "--workers are then its",
+        ),
+    ] = None,
+    worker_cores: Annotated[
+        int, typer.Option(min=1, help="With --ray, of each worker, and its threads")
+    ] = 1,
+    worker_gpus: Annotated[
+        float | None,
+        typer.Option(min=0, help="With --ray, of each worker, 0.5: two share one; else 1 if any"),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done, and write nothing")
     ] = False,
@@ -97,47 +127,65 @@ def restore(
 
     A folder's manifest.jsonl says what was made of what: the next run goes on where one was ended.
     """
-    from diffir.export.runners import backend_of
+    from diffir.distributed import cluster, rank_of_torchrun
+    from diffir.distributed.ranks import device_of_rank
     from diffir.files import digest_of
     from diffir.images import MAX_PIXELS
     from diffir.inference.engine import bytes_of
     from diffir.inference.jobs import means_folder, plan
     from diffir.inference.manifest import Settings, open_manifest, read_manifest
+    from diffir.inference.places import exists, place
     from diffir.loading import weights_file
 
+    refuse_videos(sources)
+    places, goal = [place(source) for source in sources], place(output)
     jobs = plan(
-        sources,
-        output,
-        mask,
+        places,
+        goal,
+        None if mask is None else place(mask),
         suffix and "." + suffix.lstrip(".").lower(),
         include=include or (),
         exclude=exclude or (),
     )
-    into_folder = means_folder(sources, output)
-    if not into_folder and output.exists() and not overwrite:
+    into_folder = means_folder(places, goal)
+    if not into_folder and exists(goal) and not overwrite:
         raise fail(f"{output} exists; choose another name or add --overwrite")
-    budget = None if memory is None else bytes_of(memory)
-    if backend is not None:
-        backend_of(Path(model), backend)  # raises for what it does not run
-    weights = digest_of(weights_file(model))
-    settings = Settings(model=model, weights=weights, seed=seed, precision=precision)
+    network = Network(
+        model=model_of(task, model, backend),
+        backend=backend,
+        device=device_of_rank(device) if ray is None else device,
+        precision=precision,
+        budget=None if memory is None else bytes_of(memory),
+        ensemble=ensemble,
+        has_mask=mask is not None,
+    )
+    settings = Settings(
+        model=network.model,
+        weights=digest_of(weights_file(network.model)),
+        seed=seed,
+        precision=precision,
+        ensemble=ensemble,
+    )
     if dry_run:
-        foretell(jobs, read_manifest(output, settings) if into_folder else None, overwrite)
+        foretell(jobs, read_manifest(goal, settings) if into_folder else None, overwrite)
         return
     if verbose:
         tell_plans()
-    with sigterm_as_ctrl_c():
-        run = runner(
-            model,
-            device,
-            precision,
-            budget,
-            backend=backend,
-            workers=workers,
-            has_mask=mask is not None,
+    on_cluster = nullcontext() if ray is None else cluster(ray)
+    with sigterm_as_ctrl_c(), rank_of_torchrun() as rank, on_cluster:
+        if rank is not None:
+            jobs = rank.part(jobs)
+        run = (
+            run_here(network, workers)
+            if ray is None
+            else run_on_ray(network, workers, worker_cores, worker_gpus)
         )
         began = time.monotonic()
-        opened = open_manifest(output, settings, jobs) if into_folder else nullcontext()
+        opened = (
+            open_manifest(goal, settings, jobs, rank.number if rank else 0)
+            if into_folder
+            else nullcontext()
+        )
         with opened as manifest, files_bar(len(jobs)) as progress:
             outcomes = reported(
                 run(
@@ -149,45 +197,14 @@ def restore(
                     manifest=manifest,
                 )
             )
-        summarise(outcomes, time.monotonic() - began)
+            summarise(outcomes, began, rank)
 
 
-def runner(
-    model: str,
-    device: str,
-    precision: Literal["float32", "bfloat16"],
-    budget: int | None,
-    *,
-    backend: "Backend | None",
-    workers: int | None,
-    has_mask: bool,
-) -> "Callable[..., Generator[Outcome, None, None]]":
-    """What restores jobs, in this process or in several; raises as `Restorer.from_pretrained`."""
-    from diffir.export import ExportedRestorer, is_exported
-    from diffir.inference import Restorer
-    from diffir.inference.batch import restore_files
-    from diffir.inference.devices import pick_device
-    from diffir.inference.engine import default_budget
-    from diffir.inference.workers import restore_in_processes
-    from diffir.tasks import unwanted_mask
-
-    exported = is_exported(model)
-    place = pick_device(device)
-    free = default_budget(place) if place.type == "cpu" and not exported else None
-    if workers is not None and budget is None and free is not None:
-        budget = free // workers  # else each would take all that is free
-    load: Callable[..., Restorer] = (
-        partial(ExportedRestorer.from_file, model, backend)
-        if exported
-        else partial(Restorer.from_pretrained, model)
-    )
-    build = partial(load, device=device, precision=precision, memory=budget)
-    restorer = build() if workers is None else build(device="cpu")  # there, to see what is wrong
-    if has_mask and not restorer.task.wants_mask:
-        raise unwanted_mask(restorer.task.name)
-    if workers is None:
-        return partial(restore_files, restorer)
-    return partial(restore_in_processes, build, workers=workers)
+def refuse_videos(sources: list[str]) -> None:
+    """Point to the verb that takes videos."""
+    for source in sources:
+        if source.lower().endswith((".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")):
+            raise fail(f"{source} is a video; `diffir video {source} -o OUT` takes it")
 
 
 @contextmanager
@@ -265,12 +282,17 @@ def report(outcome: "Outcome") -> None:
     screen.print(line, soft_wrap=True)
 
 
-def summarise(outcomes: "list[Outcome]", seconds: float) -> None:
-    """A last line for several files; exit code 2 when any failed."""
+def summarise(outcomes: "list[Outcome]", began: float, rank: "Rank | None") -> None:
+    """A last line for several files, of all processes together; exit code 2 when any failed."""
+    from diffir.distributed.ranks import summed
+
     failed = sum(1 for outcome in outcomes if outcome.error)
     skipped = sum(1 for outcome in outcomes if outcome.skipped)
-    if len(outcomes) > 1:
-        restored = len(outcomes) - failed - skipped
+    restored = len(outcomes) - failed - skipped
+    if rank is not None:
+        restored, skipped, failed = summed([restored, skipped, failed])
+    seconds = time.monotonic() - began
+    if restored + skipped + failed > 1 and (rank is None or rank.number == 0):
         say(
             f"{restored} restored, {skipped} skipped, {failed} failed in {seconds:.1f} s "
             f"({restored / max(seconds, 1e-3):.2f} pictures/s)"

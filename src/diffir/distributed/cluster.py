@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import current_thread, main_thread
 from typing import Any
 
 from diffir.errors import DeviceError
@@ -35,16 +36,24 @@ def cluster(address: str = LOCAL, cores: int | None = None) -> Iterator[None]:
         options |= {"include_dashboard": False, "object_store_memory": STORE, "num_cpus": cores}
     else:
         require_listener(address)
-    before = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(address=address, **options)
+        with sigterm_kept():
+            ray.init(address=address, **options)
     except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
         raise nobody_at(address, error) from error
-    signal.signal(signal.SIGTERM, before)  # Ray puts its own, which ends without a word
     try:
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def sigterm_kept() -> Iterator[None]:
+    """Undo that Ray ends the process at a SIGTERM without a word; it does so in the main thread."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    if current_thread() is main_thread():
+        signal.signal(signal.SIGTERM, before)
 
 
 def imported() -> Any:

@@ -120,7 +120,7 @@ def results_of(crew: "Crew", workers: int) -> Iterator[Encoded | Outcome]:
     try:
         for _ in range(workers):
             crew.begin()
-        while crew.under_way:
+        while crew.has_work():
             message = crew.next_message()
             if isinstance(message, DiffIRError):
                 raise message
@@ -164,6 +164,12 @@ class Crew:
             errand = replace(self.waiting.popleft(), actor=actor)
             assert errand.job is not None
             self.under_way[actor.restore.remote(errand.job, self.ask(errand.job))] = errand
+
+    def has_work(self) -> bool:
+        """Whether a file is to come; nobody waits for those who get ready, or for room."""
+        if self.waiting:
+            return bool(self.under_way)
+        return any(errand.job is not None for errand in self.under_way.values())
 
     def next_message(self) -> Encoded | Outcome | DiffIRError | None:
         """Wait for what comes first: a result, what a worker can't load, or None."""

@@ -32,7 +32,7 @@ class Rank:
     of: int
 
     def part(self, jobs: Sequence[Job]) -> list[Job]:
-        """Every so-manieth job, after all processes agreed on which jobs there are.
+        """Every `of`-th job, after all processes agreed on which jobs there are.
 
         Raises:
             PictureError: when they don't see the same pictures.

@@ -47,6 +47,7 @@ class Settings:
     """The sha256 of the file of weights."""
     seed: int = 0
     precision: str = "float32"
+    ensemble: bool = False
     diffir: str = __version__
 
 
@@ -69,6 +70,7 @@ class Line(BaseModel):
     weights: str
     seed: int
     precision: str
+    ensemble: bool = False
     format: str
     """The suffix of the target, without its dot."""
     width: int | None = None

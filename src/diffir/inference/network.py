@@ -67,6 +67,7 @@ def run_network(
     plan = plan_for(model.config, batch, height, width, budget, dtype.itemsize, lq.is_cuda)
     numbers = level_one_numbers(model.config, height, width)
     if lq.device.type == "cpu" and numbers <= SMALL:
+        logger.info("%s", plan.describe(whole=True))
         # float32 whatever was asked: there it is faster than bfloat16, and less than was planned
         run = partial(run_plainly, model, dtype=torch.float32, stop=stop, ipr_filter=ipr_filter)
         return run_small(run, lq, start, steps, SMALL // numbers, progress)

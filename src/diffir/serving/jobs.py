@@ -32,7 +32,7 @@ class Jobs:
         self._kept: dict[str, Job] = {}  # of those, the ones with a client that comes back
         self._results = Results(settings.keep_seconds, settings.keep_bytes)
         self._changed = Condition()
-        self._thread = Thread(target=self._work, name="diffir-worker")
+        self._thread = Thread(target=self._work, name="diffir-worker", daemon=True)
         metrics.watch(lambda: len(self.waiting), lambda: len(self.running))
 
     def start(self) -> None:
