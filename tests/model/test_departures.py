@@ -20,6 +20,7 @@ NEUTRAL = {
     "identity_modulation": False,
     "ipr_norm": "none",
     "cpen_pooling": "mean",
+    "prefill": False,
     "teacher_blur": 0.0,
     "constant_ipr": False,
 }

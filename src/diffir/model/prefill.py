@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-HALVINGS = 9
-"""Squares of up to 512 pixels; a number that is fixed can be exported."""
+HALVINGS = 6
+"""Squares of up to 64 pixels; a number that is fixed can be exported."""
 SMOOTHINGS = 8
 """Of each size of squares; more gain next to nothing."""
 
@@ -19,18 +19,27 @@ def prefilled(lq: Tensor) -> Tensor:
 
     What is under the holes does not matter, so filling again changes nothing.
     """
+    height, width = lq.shape[2:]
     mask = lq[:, 3:]
-    known = 1 - mask
-    levels = [torch.cat([lq[:, :3] * known, known], dim=1)]
+    known = torch.cat([lq[:, :3] * (1 - mask), 1 - mask], dim=1)
+    levels = [F.pad(known, [0, beyond(width), 0, beyond(height)])]
     for _ in range(HALVINGS):
-        levels.append(F.avg_pool2d(levels[-1], 2, ceil_mode=True, count_include_pad=False))
+        levels.append(F.avg_pool2d(levels[-1], 2))
     mean = levels[-1].mean(dim=(2, 3), keepdim=True)
-    filled = mean[:, :3] / mean[:, 3:].clamp(min=1e-6)
+    filled = (mean[:, :3] / mean[:, 3:].clamp(min=1e-6)).expand_as(levels[-1][:, :3])
     for level in reversed(levels):
         share = level[:, 3:]
         average = level[:, :3] / share.clamp(min=1e-6)
-        filled = F.interpolate(filled, level.shape[2:], mode="bilinear", align_corners=False)
+        if level is not levels[-1]:
+            filled = F.interpolate(filled, scale_factor=2.0, mode="bilinear", align_corners=False)
         for _ in range(SMOOTHINGS):
             filled = torch.where(share > 0, average, filled)
             filled = F.avg_pool2d(filled, 3, stride=1, padding=1, count_include_pad=False)
+    filled = filled[..., :height, :width]
     return torch.cat([torch.where(mask > 0, filled, lq[:, :3]), mask], dim=1)
+
+
+def beyond(length: int) -> int:
+    """How many pixels make whole squares, two at least: a length that may be 1 is hard to export."""
+    square = 2**HALVINGS
+    return (length + square - 1) // square * square + square - length
