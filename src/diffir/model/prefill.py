@@ -40,6 +40,6 @@ def prefilled(lq: Tensor) -> Tensor:
 
 
 def beyond(length: int) -> int:
-    """How many pixels make whole squares, two at least: a length that may be 1 is hard to export."""
+    """Pixels that make whole squares, two at least: a length that may be 1 is hard to export."""
     square = 2**HALVINGS
     return (length + square - 1) // square * square + square - length
