@@ -5,6 +5,7 @@ from dataclasses import replace
 from diffir.data import Holes
 from diffir.data.masks import EVERYDAY
 from diffir.model import DiffIRConfig
+from diffir.recipe import MaskedL1
 from diffir.tasks import Inpainting
 
 from .preset import Preset, lite, lite_recipe
@@ -37,5 +38,8 @@ INPAINT_LITE = Preset(
     config=replace(
         lite(INPAINT.config), unshuffle=2, upscale=2, prefill=True, global_residual=True
     ),
-    recipe=lite_recipe(lq_size=128, degradation=Holes(masks=EVERYDAY)),
+    # Known pixels are given back anyway. Where they count, they hold the residual at 0 everywhere.
+    recipe=lite_recipe(lq_size=128, degradation=Holes(masks=EVERYDAY)).model_copy(
+        update={"pixel_loss": MaskedL1(known_weight=0, hole_weight=5)}
+    ),
 )
