@@ -1,7 +1,8 @@
 """From the names and shapes in a file of ours, without its metadata, to the numbers of its network.
 
 What names and shapes don't show is taken as in the presets: heads apart, that is the diffusion
-(T = 4, β scaled linearly, x0-prediction), the residual around the network and the plain modulation.
+(T = 4, β scaled linearly, x0-prediction), the residual around the network, holes that are filled
+before it (by the lite network alone) and the plain modulation.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,7 +39,9 @@ def config_of(shapes: Shapes) -> DiffIRConfig:
         in_channels=channels,
         unshuffle=unshuffle,
         upscale=upscale,
-        global_residual=channels == 3,
+        # Of the networks for holes, those at half the resolution are of the lite kind.
+        global_residual=channels == 3 or unshuffle == 2,
+        prefill=channels == 4 and unshuffle == 2,
         dim=dim,
         num_blocks=(blocks[0], blocks[1], blocks[2], blocks[3]),
         num_refinement_blocks=count(shapes, "dirformer.refinement", "attention.temperature"),
