@@ -19,7 +19,7 @@ from diffir.errors import PictureError
 from .colour import UNSPECIFIED, Colour, depth_of, is_gray, is_rgb
 from .source import Look
 
-THREADS = 4  # not the machine's number, which changes the bits of some encoders
+THREADS = 1  # more change the bits of some encoders, and restoring takes the time anyway
 LOSSLESS = 0
 
 
