@@ -94,7 +94,7 @@ def passes(model, monkeypatch):
 def test_small_pictures_go_through_in_whole_maps_several_at_once(model, passes, monkeypatch):
     lq, noise = (torch.cat([part, part[:, :1]], dim=1) for part in inputs(model))
     lq = torch.cat([lq[:2, :3], lq[:1, :3]])
-    monkeypatch.setattr(networks, "SMALL", 2 * level_one_numbers(model.config, *lq.shape[2:]))
+    monkeypatch.setattr(networks, "TOGETHER", 2 * level_one_numbers(model.config, *lq.shape[2:]))
     told = []
     with torch.inference_mode():
         restored = run_network(model, lq, noise, dtype=torch.bfloat16, progress=told.append)
@@ -110,9 +110,9 @@ def test_the_size_alone_says_what_is_small_and_no_budget(model, passes, monkeypa
     one = level_one_numbers(model.config, *lq.shape[2:])
     monkeypatch.setattr(networks, "SMALL", one)
     assert torch.equal(run_network(model, lq, noise, budget=10**9), run_network(model, lq, noise))
-    assert passes == [1, 1, 1, 1]
+    assert passes == [2, 2]
     monkeypatch.setattr(networks, "SMALL", one - 1)
     run_network(model, lq, noise)
-    assert passes == [1, 1, 1, 1]
+    assert passes == [2, 2]
     with pytest.raises(DeviceError, match="needs"):
         run_network(model, lq, noise, budget=10**6)

@@ -278,7 +278,7 @@ def test_lack_of_memory_is_said_with_the_size(deblur, monkeypatch):
 
 def test_the_budget_of_memory_is_kept_and_changes_no_bit():
     large = np.tile(PHOTO, (6, 6, 1))
-    roomy, tight = (restorer_of("deblur", memory=memory) for memory in (None, 150_000_000))
+    roomy, tight = (restorer_of("deblur", memory=memory) for memory in (None, 185_000_000))
     plans = [plan_for(each.model.config, 1, 240, 304, each.memory) for each in (roomy, tight)]
     assert plans[1].scratch_bytes < plans[0].scratch_bytes
     np.testing.assert_array_equal(tight(large).pixels, roomy(large).pixels)

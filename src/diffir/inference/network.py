@@ -17,11 +17,11 @@ from .engine import default_budget, plan_for, restore
 logger = logging.getLogger(__name__)
 
 SMALL = 40_000
-"""Numbers of level 1 up to which a CPU, too, is faster with whole maps, several pictures at once.
-
-There folding and packing the weights, picture by picture, costs more than stripes spare:
-`python benchmarks/speed.py deblur sr-x4-lite --side 24 --batch 4`.
-"""
+"""Numbers of level 1 up to which a CPU, too, is faster with whole maps: there folding and packing
+the weights, picture by picture, costs more than stripes spare."""
+TOGETHER = 160_000
+"""The same of all pictures that are faster together than one after another:
+`python benchmarks/speed.py deblur sr-x4-lite --side 24 --batch 4`."""
 
 
 def run_network(
@@ -70,7 +70,7 @@ def run_network(
         logger.info("%s", plan.describe(whole=True))
         # float32 whatever was asked: there it is faster than bfloat16, and less than was planned
         run = partial(run_plainly, model, dtype=torch.float32, stop=stop, ipr_filter=ipr_filter)
-        return run_small(run, lq, start, steps, SMALL // numbers, progress)
+        return run_small(run, lq, start, steps, TOGETHER // numbers, progress)
     logger.info("%s", plan.describe())
     return restore(
         model,
