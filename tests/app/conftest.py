@@ -35,7 +35,7 @@ def jpeg() -> bytes:
     return buffer.getvalue()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it is there, nobody else in this process can run a loop
 def browser() -> Iterator[Any]:
     """Playwright's, for Debian's chromium."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

@@ -225,7 +225,7 @@ def fork(monkeypatch, *words: str) -> BaseProcess:
 
 @posix
 def test_a_run_killed_again_and_again_makes_what_an_unbroken_one_makes(monkeypatch):
-    pictures(*(f"in/{index % 3}/{index:02}.png" for index in range(PICTURES)))
+    pictures(*(f"in/{index % 3}/{index:02}.png" for index in range(PICTURES)), size=96)
     unbroken = fork(monkeypatch, "in", "-o", "whole")
     unbroken.join()
     whole = contents("whole")

@@ -55,7 +55,7 @@ def folder(tmp_path, monkeypatch) -> None:
 def slow(*names: str) -> None:
     """Make pictures large enough to be at work while somebody looks: seconds each."""
     for name in names:
-        Image.fromarray(np.zeros((640, 640, 3), np.uint8)).save(f"in/{name}.png")
+        Image.fromarray(np.zeros((1600, 1600, 3), np.uint8)).save(f"in/{name}.png")
 
 
 def contents(folder: str) -> dict[str, bytes]:
