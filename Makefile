@@ -28,8 +28,9 @@ wheel: $(STAMPS)/dev  ## build wheel and sdist into dist/, try the wheel in a fr
 	cd dist && ../.venv-wheel/bin/python ../examples/demo.py demo
 	rm -rf dist/demo .venv-wheel build
 
-docs: $(STAMPS)/dev  ## build the site of the docs into site/
+docs: $(STAMPS)/dev  ## build the site of the docs into site/, its page that restores by npm's runtime
 	$(BIN)/python -m mkdocs build --strict --quiet
+	$(BIN)/python examples/browser_page.py site/browser
 
 clean:  ## remove the environment and what the demo wrote
 	rm -rf $(VENV) .venv-wheel demo dist site .mypy_cache .pytest_cache .ruff_cache build

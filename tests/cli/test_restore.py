@@ -252,3 +252,30 @@ def test_a_run_killed_again_and_again_makes_what_an_unbroken_one_makes(monkeypat
     told = {line["target"]: line["target_sha256"] for line in lines()}
     assert told == {name: hashlib.sha256(data).hexdigest() for name, data in whole.items()}
     assert len(lines()) - PICTURES < KILLS
+
+
+def test_a_task_and_a_model_are_not_given_together():
+    pictures("a.png")
+    result = CliRunner().invoke(
+        app, ["restore", "a.png", "-o", "b.png", "--task", "sr", "--model", "toy.safetensors"]
+    )
+    assert result.exit_code == 2
+    assert "task sr and model toy.safetensors found; give one of them" in result.output
+
+
+def test_an_ensemble_is_another_result_and_is_told_in_the_manifest():
+    pictures("in/a.png")
+    assert restore("in", "-o", "out").exit_code == 0
+    before = contents("out")["a.png"]
+    assert "1 restored" not in restore("in", "-o", "out").output
+    restore("in", "-o", "out", "--ensemble")
+    assert contents("out")["a.png"] != before
+    assert [line["ensemble"] for line in lines()] == [False, True]
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "CLIP.MKV"])
+def test_a_video_is_pointed_to_its_own_verb(name):
+    Path(name).write_bytes(b"")
+    result = restore(name, "-o", "out.png")
+    assert result.exit_code == 2
+    assert f"{name} is a video; `diffir video {name} -o OUT` takes it" in result.output

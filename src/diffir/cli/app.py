@@ -111,6 +111,18 @@ Memory = Annotated[
     str | None,
     typer.Option(help="What a picture may take: 500MB, 2GB; else what is free. Same result"),
 ]
+Served = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="MODEL...",
+        help="Names from `diffir models`, or weights files; all bundled ones if none is named",
+    ),
+]
+Host = Annotated[str, typer.Option(help="Address to listen on")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free")]
+Threads = Annotated[
+    int | None, typer.Option(min=1, help="CPU threads of the networks; all if not given")
+]
 
 from . import (  # noqa: E402, F401  (each registers its verb)
     compare,

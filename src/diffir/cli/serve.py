@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .app import Device, Memory, Precision, app, explained, fail, say
+from .app import Device, Host, Memory, Port, Precision, Served, Threads, app, explained, fail, say
 
 KEY = "DIFFIR_API_KEY"
 
@@ -13,24 +13,16 @@ KEY = "DIFFIR_API_KEY"
 @app.command()
 @explained
 def serve(
-    models: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="MODEL...",
-            help="Names from `diffir models`, or weights files; all bundled ones if none is named",
-        ),
-    ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free")] = 8000,
+    models: Served = None,
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
     no_key: Annotated[
         bool, typer.Option("--no-key", help="Let other computers in without an API key")
     ] = False,
     device: Device = "auto",
     precision: Precision = "float32",
     memory: Memory = None,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="CPU threads of the networks; all if not given")
-    ] = None,
+    threads: Threads = None,
     max_bytes: Annotated[str, typer.Option(help="Largest request")] = "32MiB",
     max_pixels: Annotated[int, typer.Option(min=1, help="Largest picture")] = 4_000_000,
     max_jobs: Annotated[int, typer.Option(min=1, help="Waiting or running, of all")] = 32,

@@ -4,30 +4,22 @@ from typing import Annotated
 
 import typer
 
-from .app import Device, Memory, Precision, app, explained, fail, say
+from .app import Device, Host, Memory, Port, Precision, Served, Threads, app, explained, fail, say
 
 
 @app.command("app")
 @explained
 def web(
-    models: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="MODEL...",
-            help="Names from `diffir models`, or weights files; all bundled ones if none is named",
-        ),
-    ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free")] = 7860,
+    models: Served = None,
+    host: Host = "127.0.0.1",
+    port: Port = 7860,
     no_key: Annotated[
         bool, typer.Option("--no-key", help="Let other computers in, for the page asks for no key")
     ] = False,
     device: Device = "auto",
     precision: Precision = "float32",
     memory: Memory = None,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="CPU threads of the networks; all if not given")
-    ] = None,
+    threads: Threads = None,
     max_pixels: Annotated[int, typer.Option(min=1, help="Largest photo")] = 50_000_000,
 ) -> None:
     """Open a page on which photos are restored in the browser (docs/app.md)."""
