@@ -1,10 +1,13 @@
 """The device that was asked for, or a sentence."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from diffir.errors import DeviceError
-from diffir.inference.devices import is_out_of_memory, pick_device
+from diffir.inference import devices
+from diffir.inference.devices import is_out_of_memory, pick_device, usable_precision
 
 
 @pytest.fixture
@@ -61,3 +64,24 @@ def test_lack_of_memory_is_told_from_other_errors():
     assert is_out_of_memory(RuntimeError("MPS backend out of memory (MPS allocated: 1 GB)"))
     assert is_out_of_memory(MemoryError())
     assert not is_out_of_memory(RuntimeError("shapes do not match"))
+
+
+@pytest.mark.parametrize("able", [True, False])
+def test_bfloat16_is_taken_where_it_is_computed_and_float32_elsewhere(able, monkeypatch, caplog):
+    monkeypatch.setattr(devices, "computes_bfloat16", lambda _device: able)
+    cpu = torch.device("cpu")
+    assert usable_precision("bfloat16", cpu) == ("bfloat16" if able else "float32")
+    assert ("this cpu has no instructions for bfloat16; float32 is taken" in caplog.text) != able
+    assert usable_precision("float32", cpu) == "float32"
+
+
+def test_a_cpu_says_whether_it_computes_bfloat16():
+    """By its flags; of other systems and processors nothing is known here."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text().split()
+    except OSError:
+        pytest.skip("no /proc/cpuinfo on this system")
+    if "avx2" not in flags:
+        pytest.skip("not an x86 processor")
+    able = devices.computes_bfloat16(torch.device("cpu"))
+    assert able == any(flag in flags for flag in ("avx512bw", "avx_ne_convert"))

@@ -14,7 +14,7 @@ from skimage import data
 from diffir.checkpoints import Checkpoint, format
 from diffir.errors import DeviceError, MaskError, PictureError, StoppedError, WeightsError
 from diffir.images import Picture
-from diffir.inference import Restorer
+from diffir.inference import Restorer, devices
 from diffir.inference import restorer as restorers
 from diffir.inference.engine import plan_for
 from diffir.inference.network import run_network
@@ -233,6 +233,13 @@ def test_a_batch_of_masks_must_fit_its_pictures(inpaint):
         inpaint.restore_batch(torch.zeros(1, 3, 8, 8), masks=torch.ones(1, 1, 8, 7), seeds=[0])
 
 
+@pytest.fixture
+def with_bfloat16(monkeypatch):
+    """Compute it also where that is slow."""
+    monkeypatch.setattr(devices, "computes_bfloat16", lambda _device: True)
+
+
+@pytest.mark.usefixtures("with_bfloat16")
 def test_bfloat16_is_close_to_float32(any_restorer):
     mask = hole_in(PHOTO) if any_restorer.task.wants_mask else None
     exact = any_restorer(PHOTO, mask=mask).pixels
@@ -244,6 +251,7 @@ def test_bfloat16_is_close_to_float32(any_restorer):
     np.testing.assert_allclose(faster, exact, atol=0.05)
 
 
+@pytest.mark.usefixtures("with_bfloat16")
 def test_where_bfloat16_fails_float32_takes_over_and_says_so(caplog, monkeypatch):
     careful = restorer_of("deblur", precision="bfloat16")
     expected = restorer_of("deblur")(PHOTO, seed=2).pixels

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from diffir.checkpoints import Checkpoint
 from diffir.errors import DeviceError, PictureError, StoppedError, WeightsError
+from diffir.inference import Precision, Restorer
 from diffir.inference.devices import is_out_of_memory
-from diffir.inference.restorer import Precision, Progress, Restorer
+from diffir.inference.restorer import Progress
 from diffir.tasks import TASKS, missing_mask, unwanted_mask
 
 from .onnx_file import Inputs

@@ -1,6 +1,7 @@
 """Restoring pictures: the engine behind every entrance."""
 
+from .devices import Precision
 from .pipeline import Pipeline, restore
-from .restorer import ImageLike, Precision, Restorer
+from .restorer import ImageLike, Restorer
 
 __all__ = ["ImageLike", "Pipeline", "Precision", "Restorer", "restore"]

@@ -13,7 +13,8 @@ from diffir.images import Picture
 from diffir.images.holes import Holes
 from diffir.loading import model_for
 
-from .restorer import ImageLike, Precision, Restorer, as_picture
+from .devices import Precision
+from .restorer import ImageLike, Restorer, as_picture
 
 
 def restore(

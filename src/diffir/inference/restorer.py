@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from threading import Event
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from diffir.loading import load_checkpoint
 from diffir.model import DiffIRS2
 from diffir.tasks import TASKS, Task, unwanted_mask
 
-from .devices import is_out_of_memory, pick_device, place
+from .devices import Precision, is_out_of_memory, pick_device, place, usable_precision
 from .ensemble import ensembled
 from .masks import find_holes
 from .network import run_network
@@ -35,7 +35,6 @@ logger = logging.getLogger(__name__)
 ImageLike: TypeAlias = str | Path | Picture | Image.Image | NDArray[np.generic] | Tensor
 """A file, a Picture, a PIL image, an array (H, W[, C]) of uint8, uint16, bool or floating point in
 [0, 1], or a tensor (H, W), (1 or 3, H, W) or (1, 1 or 3, H, W) in [0, 1]."""
-Precision: TypeAlias = Literal["float32", "bfloat16"]
 Progress: TypeAlias = Callable[[float], None]
 """Told the share done, from 0 to 1, many times a picture."""
 
@@ -59,7 +58,8 @@ class Restorer:
             model: a trained stage-2 network.
             task: what its pictures and masks mean.
             device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps` …
-            precision: bfloat16 is faster where the hardware has it, and slightly inexact.
+            precision: bfloat16 is faster where the hardware has it, and slightly inexact; elsewhere
+                it is float32, with a warning.
             memory: bytes that a call may take; None: what is free, with a margin. It changes no
                 bit of the result, only how much is done at once.
             ensemble: restore each picture flipped and turned as well, in 8 times the time and with
@@ -70,7 +70,7 @@ class Restorer:
         """
         self.device = pick_device(device)
         self.task = task
-        self.precision: Precision = precision
+        self.precision: Precision = usable_precision(precision, self.device)
         self.memory = memory
         self.ensemble = ensemble
         self.model = place(model, self.device).eval()

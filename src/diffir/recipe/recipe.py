@@ -53,7 +53,8 @@ class Recipe(Values):
     """Largest norm of the gradient, larger ones are scaled down; None leaves all as they are."""
     ema_decay: float = Field(default=0.999, ge=0, lt=1)
     precision: Literal["float32", "bfloat16"] = "float32"
-    """bfloat16 is autocast: weights, optimizer and losses stay in float32."""
+    """bfloat16 is autocast: weights, optimizer and losses stay in float32. A device without
+    instructions for it trains in float32."""
 
     def phases(self) -> dict[str, Phase]:
         """Those that run, by name, in order."""

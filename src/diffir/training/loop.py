@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from diffir.data import Batch, Draws, Feed, Stream
 from diffir.errors import StoppedError
+from diffir.inference.devices import usable_precision
 from diffir.inference.memory import peak_of_process
 from diffir.recipe import PHASES, Recipe
 
@@ -70,6 +71,7 @@ class PhaseRun:
         self.name, self.stage, self.recipe, self.run = name, stage, recipe, run
         self.phase = recipe.phases()[name]
         self.fabric = run.fabric
+        self.precision = usable_precision(recipe.precision, self.fabric.device)
         self.seed = (recipe.seed, 1 + PHASES.index(name))
         average = average_of(stage.model).to(self.fabric.device)
         self.learner = self.learner_of(stage, self.phase.learning_rate, self.phase.adam_betas)
@@ -86,14 +88,14 @@ class PhaseRun:
         self.window: list[Terms] = []
 
     def learner_of(self, stage: nn.Module, rate: float, betas: tuple[float, float]) -> Learner:
-        """A stage with its optimizer, in the recipe's precision."""
+        """A stage with its optimizer, in the recipe's precision where the device has it."""
         return Learner(
             self.fabric,
             stage,
             learning_rate=rate,
             adam_betas=betas,
             clip=self.recipe.gradient_clip,
-            bfloat16=self.recipe.precision == "bfloat16",
+            bfloat16=self.precision == "bfloat16",
             compiled=self.run.compiled,
         )
 
