@@ -140,6 +140,16 @@ def test_options_that_the_docs_name_exist(page: Path) -> None:
             assert option in shown, f"{verb} has no {option}"
 
 
+@pytest.mark.parametrize("page", [*DOCS, *CARDS], ids=lambda page: page.name)
+def test_options_of_scripts_that_the_docs_name_exist(page: Path) -> None:
+    shared = (ROOT / "benchmarks" / "small_budget.py").read_text("utf-8")
+    text = page.read_text("utf-8").replace("\\\n", "")
+    for script, rest in re.findall(r"python ((?:benchmarks|examples)/\S+\.py)([^\n`#]*)", text):
+        code = (ROOT / script).read_text("utf-8") + shared
+        for option in re.findall(r"--[a-z-]+[0-9]?", rest):
+            assert f'"{option}"' in code, f"{script} has no {option}"
+
+
 def test_every_bundled_file_has_a_card_and_is_small() -> None:
     files = sorted((ROOT / "src" / "diffir" / "weights").glob("*.safetensors"))
     assert [file.stem for file in files] == [card.stem for card in CARDS]

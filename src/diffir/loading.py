@@ -3,6 +3,7 @@
 import difflib
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
@@ -17,6 +18,8 @@ from diffir.presets import PRESETS, Preset
 from diffir.tasks import TASKS
 
 WEIGHTS = Path(__file__).parent / "weights"
+SPEED = "seconds_per_megapixel"
+"""Of the input, by one thread of the CPU that the card names."""
 
 
 def load(
@@ -129,13 +132,29 @@ def bundled_file(preset: Preset) -> Path | None:
 
 def score_of(preset: Preset) -> str | None:
     """The first score on the card of bundled weights, `27.66 dB on Set14 (…)`; else None."""
+    result = _result_on_card(preset)
+    if result is None:
+        return None
+    metric = result["metrics"][0]
+    return f"{metric['value']:.2f} dB on {result['dataset']['name']} ({metric['name']})"
+
+
+def speed_of(preset: Preset) -> str | None:
+    """How long bundled weights take for a megapixel by their card, `3.1 s`; else None."""
+    result = _result_on_card(preset)
+    if result is None:
+        return None
+    (metric,) = (metric for metric in result["metrics"] if metric["type"] == SPEED)
+    return f"{metric['value']:.1f} s"
+
+
+def _result_on_card(preset: Preset) -> dict[str, Any] | None:
     card = WEIGHTS / f"{preset.name}.md"
     if bundled_file(preset) is None or not card.is_file():
         return None
     head = yaml.safe_load(card.read_text(encoding="utf-8").split("---\n")[1])
-    result = head["model-index"][0]["results"][0]
-    metric = result["metrics"][0]
-    return f"{metric['value']:.2f} dB on {result['dataset']['name']} ({metric['name']})"
+    result: dict[str, Any] = head["model-index"][0]["results"][0]
+    return result
 
 
 def describe(path_or_name: str | Path) -> dict[str, str]:

@@ -157,7 +157,7 @@ def visit(browser: Any) -> Iterator[Callable[..., Visitor]]:
 
         def go(address: str, *, ready: bool = True, **options: object) -> Visitor:
             context = stack.enter_context(browser.new_context(**options))
-            context.set_default_timeout(20_000)
+            context.set_default_timeout(60_000)
             page = context.new_page()
             page.goto(address)
             if ready:

@@ -16,8 +16,9 @@ from torch import Tensor
 
 from diffir.checkpoints import Checkpoint, format
 from diffir.data import Batch, MotionBlur
+from diffir.data.facts import labels_of
 from diffir.errors import DataError, WeightsError
-from diffir.evaluation.linear_probes import effective_rank, is_probed, labels_of, read_off
+from diffir.evaluation.linear_probes import effective_rank, is_probed, read_off
 from diffir.evaluation.probe import Priors, facts_read, modulation_of, probe, spreads_of
 from diffir.evaluation.probe_pictures import degradation_for, pictures_for
 from diffir.evaluation.protocol import noise_for, score

@@ -13,12 +13,20 @@ if TYPE_CHECKING:
 @app.command()
 @explained
 def models() -> None:
-    """List the networks by name: which have weights here, and what those score."""
-    from diffir.loading import score_of
+    """List the networks by name: which have weights here, with their scores and seconds."""
+    from diffir.loading import score_of, speed_of
     from diffir.presets import PRESETS
 
     table = Table(
-        "name", "task", "scale", "parameters", "weights", "score", "what it does", box=None
+        "name",
+        "task",
+        "scale",
+        "parameters",
+        "weights",
+        "score",
+        "a megapixel",
+        "what it does",
+        box=None,
     )
     for preset in PRESETS.values():
         scale = f"×{preset.config.scale}"
@@ -30,6 +38,7 @@ def models() -> None:
             parameters,
             weights_of(preset),
             score_of(preset) or "",
+            speed_of(preset) or "",
             preset.summary,
         )
     out.print(table)

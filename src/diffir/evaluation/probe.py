@@ -15,11 +15,12 @@ from torch import Tensor
 
 from diffir.data import Batch
 from diffir.data.draws import Facts
+from diffir.data.facts import labels_of
 from diffir.inference.devices import pick_device, place
 from diffir.inference.padding import pad_to_multiple
 from diffir.model import DiffIRS1, DiffIRS2, IPRModulation
 
-from .linear_probes import effective_rank, is_probed, labels_of, read_off
+from .linear_probes import effective_rank, is_probed, read_off
 from .probe_pictures import degradation_for, networks_of, pictures_for
 from .probe_report import QUANTILES, FactRead, Modulated, ProbeReport, Score, Spread, Step
 from .protocol import guessed_ipr_steps, placed, restored_with, score, true_ipr

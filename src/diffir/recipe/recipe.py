@@ -42,11 +42,16 @@ class Recipe(Values):
     serves the prior phase alone, for nothing comes out of the chain that a restorer could use."""
     teacher_noise: NotNegative = 0.0
     """σ of Gaussian noise on Z in stage 1, in units of Z's root mean square over the batch: a
-    bottleneck. 0 is the authors' form, as it is of the next three (docs/prior.md)."""
+    bottleneck. 0 is the authors' form, as it is of the next four (docs/prior.md)."""
     ipr_variance_weight: NotNegative = 0.0
     """In stage 1, of VICReg's variance term: the numbers of Z shall differ between pictures."""
     ipr_covariance_weight: NotNegative = 0.0
     """In stage 1, of VICReg's covariance term: the numbers of Z shall not say the same."""
+    facts_weight: NotNegative = 0.0
+    """In stage 1, of the error of a linear layer that reads off Z what was drawn when LQ was made:
+    blur, noise, quality, the share of the hole."""
+    facts_alone: bool = False
+    """In stage 1, CPEN learns from that alone: Z tells of the degradation and of nothing else."""
     modulation_rate: Positive = 1.0
     """In stage 1, the rate of CPEN and of the blocks' modulation, in units of the phase's."""
     gradient_clip: float | None = Field(default=None, gt=0)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from diffir.checkpoints import Checkpoint, format
-from diffir.data import Feed, OnBad
+from diffir.data import Bicubic, Feed, OnBad
 from diffir.data.stream import summary_of
 from diffir.errors import RecipeError
 from diffir.inference.devices import place
@@ -224,6 +224,7 @@ def require_prior(preset: Preset, shares: int) -> None:
             f"constant_ipr found with the phase {guessing[0]}, which has nothing to guess; "
             f"leave it out ({guessing[0]}=null), for stage 1 alone trains this network"
         )
+    require_facts(recipe)
     spread = preset.config.ipr_norm == "batch" or recipe.ipr_variance_weight
     if "stage1" not in phases or not (spread or recipe.ipr_covariance_weight):
         return
@@ -233,6 +234,17 @@ def require_prior(preset: Preset, shares: int) -> None:
             f"a batch of {smallest} in {shares} parts found in stage 1, where the spread of Z over "
             f"the pictures of a part counts; give at least 2 to each"
         )
+
+
+def require_facts(recipe: Recipe) -> None:
+    """Refuse a loss of facts where there are none, and Z to learn from a loss that isn't there."""
+    if recipe.facts_weight and isinstance(recipe.degradation, Bicubic):
+        raise RecipeError(
+            "facts_weight with degradation bicubic found, for which nothing is drawn; "
+            "leave it out, or take another degradation"
+        )
+    if recipe.facts_alone and not recipe.facts_weight:
+        raise RecipeError("facts_alone without facts_weight found; give it a weight, say 0.1")
 
 
 def for_use(network: DiffIRS1 | DiffIRS2) -> DiffIRS2:

@@ -224,6 +224,8 @@ class PhaseRun:
         """What is saved and resumed, by name: networks and optimizers."""
         learners = {"": self.learner, "opponent_": self.opponent}
         held: dict[str, Any] = {"average": self.average}
+        if self.stage.reader is not None:
+            held["reader"] = self.stage.reader
         for prefix, learner in learners.items():
             if learner is not None:
                 network = getattr(learner.stage, "model")  # noqa: B009  (a module's attribute)

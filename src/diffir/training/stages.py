@@ -9,11 +9,12 @@ from torch import Tensor, nn
 
 from diffir.data import Batch, Draws
 from diffir.data.draws import noise_generator
-from diffir.model import DiffIRS1, DiffIRS2
+from diffir.model import DiffIRConfig, DiffIRS1, DiffIRS2
 from diffir.model.cpen import BatchStandardization
 from diffir.recipe import IPRLoss, PixelL1, Recipe
 
 from .criteria import RestorationLoss, Terms, ipr_term, variety_terms
+from .facts_reader import FactsReader
 from .whole_batch import size_of, whole_batch
 
 Noise = dict[str, Tensor]
@@ -28,6 +29,11 @@ class Stage(nn.Module):
     model: DiffIRS1 | DiffIRS2
     prior_rate = 1.0
     """Learning rate of what makes the IPR and takes it, in units of the phase's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reader: FactsReader | None = None
+        """What learns beside the network, and is not needed afterwards."""
 
     def noise(self, draws: Draws) -> Noise:
         """What `forward` wants drawn."""
@@ -53,6 +59,8 @@ class Stage1(Stage):
         self.prior_rate = self.recipe.modulation_rate
         if isinstance(model.norm, BatchStandardization):
             model.norm.whole_batch = whole_batch
+        if self.recipe.facts_weight:
+            self.reader = reader_of(self.recipe, model.config)
 
     def noise(self, draws: Draws) -> Noise:
         """What is added to Z, where something is."""
@@ -63,16 +71,28 @@ class Stage1(Stage):
     def forward(self, batch: Batch, noise: Noise) -> tuple[Terms, Tensor]:
         """L_rec, and what keeps Z from being the same everywhere, where that is asked for."""
         ipr = self.model.extract_ipr(batch.lq, batch.gt)
-        variety = self.variety(ipr)
+        of_ipr = self.variety(ipr)
+        if self.reader is not None:
+            of_ipr["facts"] = self.recipe.facts_weight * self.reader(ipr, batch.facts)
+        if self.recipe.facts_alone:
+            ipr = ipr.detach()
         if noise:
             ipr = ipr + self.recipe.teacher_noise * size_of(ipr) * noise["ipr"]
         restored = self.model.dirformer(batch.lq, ipr)
-        return self.restoration(restored, batch) | variety, restored
+        return self.restoration(restored, batch) | of_ipr, restored
 
     def variety(self, ipr: Tensor) -> Terms:
         """Terms of the IPRs (B, 4C') of all processes."""
         weights = self.recipe.ipr_variance_weight, self.recipe.ipr_covariance_weight
         return variety_terms(whole_batch(ipr.float()), *weights) if any(weights) else {}
+
+
+def reader_of(recipe: Recipe, config: DiffIRConfig) -> FactsReader:
+    """What reads off Z how LQ was made, for the crops that stage 1 begins with."""
+    phase = recipe.stage1
+    assert phase is not None
+    side = config.scale * phase.lq_size
+    return FactsReader(recipe.degradation, config.scale, side, config.ipr_dim)
 
 
 class Stage2(Stage):

@@ -1,0 +1,67 @@
+"""What is known of how LQ was made, read off Z by one linear layer: a loss that keeps it in Z."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from diffir.data.degradations import MakesPairs
+from diffir.data.draws import Draws, Facts
+from diffir.data.facts import Numbers, labels_of
+
+SAMPLE = 32  # pictures, by which is told how large facts are and how far they differ
+AT_ONCE = 8
+
+
+class FactsReader(nn.Module):
+    """A linear layer from Z (B, 4C') to the facts of a degradation, each with variance 1."""
+
+    def __init__(self, degradation: MakesPairs, scale: int, side: int, ipr_dim: int) -> None:
+        """Build.
+
+        Args:
+            degradation: how LQ is made.
+            scale: how much larger GT is than LQ.
+            side: of the crops of GT, as large as facts are drawn for.
+            ipr_dim: 4C'.
+
+        Raises:
+            ValueError: when the degradation draws nothing that differs between pictures.
+        """
+        super().__init__()
+        labels = labels_of(sample_of(degradation, scale, side))
+        spread = {name: float(np.nanstd(label)) for name, label in labels.items()}
+        self.names = [name for name in labels if spread[name] > 0]
+        if not self.names:
+            raise ValueError("no fact differs between pictures")
+        self.mean: Tensor
+        self.std: Tensor
+        means = [float(np.nanmean(labels[name])) for name in self.names]
+        self.register_buffer("mean", torch.tensor(means))
+        self.register_buffer("std", torch.tensor([spread[name] for name in self.names]))
+        self.layer = nn.Linear(ipr_dim, len(self.names))
+
+    def forward(self, ipr: Tensor, facts: Sequence[Facts]) -> Tensor:
+        """The mean squared error of all facts that are known of these pictures, of 0 where none."""
+        true = self.standardised(facts).to(ipr.device)
+        known = true.isfinite()
+        errors = torch.where(known, self.layer(ipr.float()) - true.nan_to_num(), 0.0)
+        return errors.square().sum() / known.sum().clamp(min=1)
+
+    def standardised(self, facts: Sequence[Facts]) -> Tensor:
+        """(B, number of facts), NaN where one is not known."""
+        labels = labels_of(facts)
+        unknown: Numbers = np.full(len(facts), np.nan)
+        columns = [torch.from_numpy(labels.get(name, unknown)).float() for name in self.names]
+        return (torch.stack(columns, dim=1) - self.mean.cpu()) / self.std.cpu()
+
+
+def sample_of(degradation: MakesPairs, scale: int, side: int) -> list[Facts]:
+    """The facts of pictures of nothing."""
+    side += 2 * degradation.margin(scale)
+    facts = list[Facts]()
+    for first in range(0, SAMPLE, AT_ONCE):
+        draws = Draws((0,), tuple(range(first, first + AT_ONCE)))
+        facts += degradation.batch(torch.full((AT_ONCE, 3, side, side), 0.5), scale, draws).facts
+    return facts

@@ -1,0 +1,147 @@
+"""A linear layer that reads off Z how LQ was made: its loss in stage 1, and what learns from it."""
+
+from dataclasses import replace
+from pathlib import Path
+from threading import Event
+
+import pytest
+import torch
+from PIL import Image
+from skimage import data
+from torch import Tensor
+
+from diffir.data import Batch, MotionBlur
+from diffir.errors import RecipeError, StoppedError
+from diffir.model import DiffIRS1
+from diffir.presets import RECIPES, Preset, choose
+from diffir.recipe import Phase, Recipe
+from diffir.training.build import train
+from diffir.training.facts_reader import FactsReader, sample_of
+from diffir.training.order import Order
+from diffir.training.stages import Stage1
+from trainer import run_in, train_in
+
+BLUR = MotionBlur(length=(2, 8), turn_probability=0, read_noise=(0, 0))
+TINY = replace(RECIPES["toy-deblur"].config, ipr_dim=8)
+PHASE = Phase(steps=4, learning_rate=1e-3, batch_size=4, lq_size=16)
+STAGE_1 = (
+    *("stage1.steps=4", "prior=null", "joint=null", "finetune=null"),
+    "degradation={kind: motion, length: [2, 8], turn_probability: 0}",
+)
+
+
+def batch_of(size: int = 4) -> Batch:
+    made = torch.Generator().manual_seed(0)
+    lq, gt = (torch.rand((size, 3, 16, 16), generator=made) for _ in range(2))
+    facts = [{"path_length": 2.0 + index, "path_angle": 20.0 * index} for index in range(size)]
+    return Batch(lq=lq, gt=gt, facts=tuple(facts))
+
+
+def stage_1(**values: float) -> Stage1:
+    torch.manual_seed(0)
+    recipe = Recipe(degradation=BLUR, stage1=PHASE, **values)  # type: ignore[arg-type]
+    return Stage1(DiffIRS1(TINY), recipe=recipe)
+
+
+def gradient_of(term: Tensor, stage: Stage1) -> float:
+    """How much CPEN learns from a term."""
+    stage.zero_grad()
+    term.backward(retain_graph=True)
+    grads = [p.grad for p in stage.model.cpen.parameters() if p.grad is not None]
+    return float(sum(grad.abs().sum() for grad in grads))
+
+
+def test_facts_have_mean_0_and_variance_1_and_those_that_never_differ_are_left_out() -> None:
+    reader = FactsReader(BLUR, 1, 16, 8)
+    facts = reader.standardised(sample_of(BLUR, 1, 16))
+    names = ["path_length", "cos 2·path_angle", "sin 2·path_angle", "shot_noise"]
+    assert reader.names == names
+    torch.testing.assert_close(facts.mean(dim=0), torch.zeros(4), atol=1e-4, rtol=0)
+    torch.testing.assert_close(facts.std(dim=0, correction=0), torch.ones(4))
+
+
+def test_the_loss_is_over_what_is_known() -> None:
+    reader, ipr = FactsReader(BLUR, 1, 16, 8), torch.rand(3, 8)
+    length = float(reader.mean[0] + 2 * reader.std[0])
+    told = reader.layer(ipr)[1, 0]
+    error = reader(ipr, [{}, {"path_length": length}, {"something": "else"}])
+    torch.testing.assert_close(error, (told - 2).square())
+    assert float(reader(ipr, [{}, {}, {}]).detach()) == 0
+
+
+def test_it_is_weighted_beside_the_pixels_and_reaches_cpen() -> None:
+    stage, batch = stage_1(facts_weight=3), batch_of()
+    terms, restored = stage(batch, {})
+    ipr = stage.model.extract_ipr(batch.lq, batch.gt)
+    assert [*terms] == ["pixel_l1", "facts"]
+    assert stage.reader is not None
+    torch.testing.assert_close(terms["facts"], 3 * stage.reader(ipr, batch.facts))
+    assert torch.equal(restored, stage.model.dirformer(batch.lq, ipr))
+    assert gradient_of(terms["facts"], stage) > 0
+    assert gradient_of(terms["pixel_l1"], stage) > 0
+    assert stage_1().reader is None
+
+
+def test_cpen_may_learn_from_facts_alone() -> None:
+    stage = stage_1(facts_weight=3, facts_alone=True)
+    terms, _ = stage(batch_of(), {})
+    assert gradient_of(terms["facts"], stage) > 0
+    assert gradient_of(terms["pixel_l1"], stage) == 0
+
+
+def test_z_comes_to_tell_the_facts() -> None:
+    stage, batch = stage_1(facts_weight=1), batch_of()
+    adam = torch.optim.Adam(stage.parameters(), lr=3e-3)
+    errors = []
+    assert stage.reader is not None
+    for _ in range(60):
+        error = stage.reader(stage.model.extract_ipr(batch.lq, batch.gt), batch.facts)
+        errors.append(float(error.detach()))
+        error.backward()
+        adam.step()
+        adam.zero_grad()
+    assert errors[-1] < 0.5 * errors[0]
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    Image.fromarray(data.astronaut()[:96, 150:246]).save(folder / "a.png")
+    return folder
+
+
+def preset_of(*settings: str) -> Preset:
+    return choose(RECIPES, "toy-deblur", (*STAGE_1, *settings))
+
+
+def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path, photos: Path) -> None:
+    preset, stop = preset_of("facts_weight=1"), Event()
+    train_in(tmp_path / "whole", preset, photos)
+    order = Order(preset=preset, data=(str(photos),), folder=tmp_path / "parts")
+    stop.set()
+    with pytest.raises(StoppedError):
+        train(order, run_in(tmp_path / "parts", stop=stop))
+    train(order, run_in(tmp_path / "parts"))
+    whole, parts = (
+        torch.load(tmp_path / name / "states" / "stage1-00000004.pt", weights_only=True)
+        for name in ("whole", "parts")
+    )
+    for part in ("model", "average", "reader"):
+        torch.testing.assert_close(parts[part], whole[part], rtol=0, atol=0)
+    assert "facts" in (tmp_path / "parts" / "log.jsonl").read_text()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["facts_weight=1", "degradation=bicubic"], "for which nothing is drawn"),
+        (["facts_alone=true"], "facts_alone without facts_weight found"),
+    ],
+)
+def test_a_loss_of_facts_where_there_are_none_is_refused(
+    tmp_path: Path, photos: Path, settings: list[str], message: str
+) -> None:
+    with pytest.raises(RecipeError, match=message):
+        train_in(tmp_path / "run", preset_of(*settings), photos)
+    assert not (tmp_path / "run" / "run.json").exists()
