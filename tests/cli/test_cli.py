@@ -313,7 +313,7 @@ def test_the_version_is_the_packages():
     assert call("--version").output == f"diffir {diffir.__version__}\n"
 
 
-def test_models_lists_every_preset_with_its_weights_and_their_score(here, monkeypatch):
+def test_models_lists_every_preset_with_its_weights_their_score_and_seconds(here, monkeypatch):
     monkeypatch.setenv("DIFFIR_WEIGHTS", ".")
     Path("deblur.safetensors").write_bytes(b"")
     monkeypatch.setattr(cli.out, "width", 300)
@@ -322,7 +322,7 @@ def test_models_lists_every_preset_with_its_weights_and_their_score(here, monkey
     assert "yours: deblur.safetensors" in lines["deblur"]
     assert "not bundled" in lines["sr-x1"]
     for name, preset in PRESETS.items():
-        scored = re.search(r"bundled, \d\.\d MB +\d\d\.\d\d dB on ", lines[name])
+        scored = re.search(r"bundled, \d\.\d MB +\d\d\.\d\d dB on .*\) +\d+\.\d s ", lines[name])
         assert bool(scored) == (bundled_file(preset) is not None)
 
 
