@@ -1,11 +1,14 @@
 """What the tests of training share: runs on the CPU, and orders in few words."""
 
 from pathlib import Path
+from threading import Event
 from typing import Any
 
+import pytest
 import torch
 from torch import nn
 
+from diffir.errors import StoppedError
 from diffir.loading import load_checkpoint
 from diffir.presets import Preset
 from diffir.training.build import train
@@ -28,6 +31,15 @@ def train_in(folder: Path, preset: Preset, *words: object, **options: Any) -> Pa
     order = Order(preset=preset, data=tuple(map(str, words)), folder=folder)
     run = {key: options.pop(key) for key in [*options] if key not in ("workers", "on_bad")}
     return train(order, run_in(folder, **run), **options)
+
+
+def train_in_parts(folder: Path, preset: Preset, *words: object) -> Path:
+    """The weights file of a training that was stopped after its first step, and went on."""
+    stop = Event()
+    stop.set()
+    with pytest.raises(StoppedError):
+        train_in(folder, preset, *words, stop=stop)
+    return train_in(folder, preset, *words)
 
 
 def trained(folder: Path, preset: Preset, *words: object, **options: Any) -> nn.Module:

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from threading import Event
 
 import pytest
 import torch
@@ -11,15 +10,13 @@ from skimage import data
 from torch import Tensor
 
 from diffir.data import Batch, MotionBlur
-from diffir.errors import RecipeError, StoppedError
+from diffir.errors import RecipeError
 from diffir.model import DiffIRS1
 from diffir.presets import RECIPES, Preset, choose
 from diffir.recipe import Phase, Recipe
-from diffir.training.build import train
 from diffir.training.facts_reader import FactsReader, sample_of
-from diffir.training.order import Order
 from diffir.training.stages import Stage1
-from trainer import run_in, train_in
+from trainer import train_in, train_in_parts
 
 BLUR = MotionBlur(length=(2, 8), turn_probability=0, read_noise=(0, 0))
 TINY = replace(RECIPES["toy-deblur"].config, ipr_dim=8)
@@ -116,13 +113,9 @@ def preset_of(*settings: str) -> Preset:
 
 
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path, photos: Path) -> None:
-    preset, stop = preset_of("facts_weight=1"), Event()
+    preset = preset_of("facts_weight=1")
     train_in(tmp_path / "whole", preset, photos)
-    order = Order(preset=preset, data=(str(photos),), folder=tmp_path / "parts")
-    stop.set()
-    with pytest.raises(StoppedError):
-        train(order, run_in(tmp_path / "parts", stop=stop))
-    train(order, run_in(tmp_path / "parts"))
+    train_in_parts(tmp_path / "parts", preset, photos)
     whole, parts = (
         torch.load(tmp_path / name / "states" / "stage1-00000004.pt", weights_only=True)
         for name in ("whole", "parts")

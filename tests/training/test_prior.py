@@ -3,7 +3,6 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import numpy as np
@@ -15,20 +14,18 @@ from torch import Tensor
 
 from diffir.checkpoints import format
 from diffir.data import Batch, Draws
-from diffir.errors import RecipeError, StoppedError
+from diffir.errors import RecipeError
 from diffir.loading import load_checkpoint
 from diffir.losses.variety import ipr_covariance, ipr_variance
 from diffir.model import DiffIRConfig, DiffIRS1, DiffIRS2
 from diffir.presets import RECIPES, Preset, choose
 from diffir.recipe import PixelL1, Recipe
-from diffir.training.build import train
 from diffir.training.criteria import RestorationLoss
 from diffir.training.ema import average_of, update_average
 from diffir.training.fabric import opened_fabric
 from diffir.training.learner import Learner, groups_of
-from diffir.training.order import Order
 from diffir.training.stages import Stage1
-from trainer import run_in, train_in
+from trainer import train_in, train_in_parts
 
 TINY = replace(RECIPES["toy-sr"].config, upscale=1, ipr_dim=8)
 STAGE_1 = ("stage1.steps=4", "stage1.lq_size=8", "prior=null", "joint=null", "finetune=null")
@@ -202,13 +199,9 @@ def states_of(folder: Path) -> dict[str, Tensor]:
 
 
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path, photos: Path) -> None:
-    preset, stop = preset_of(*ALL), Event()
+    preset = preset_of(*ALL)
     train_in(tmp_path / "whole", preset, photos)
-    order = Order(preset=preset, data=(str(photos),), folder=tmp_path / "parts")
-    stop.set()
-    with pytest.raises(StoppedError):
-        train(order, run_in(tmp_path / "parts", stop=stop))
-    train(order, run_in(tmp_path / "parts"))
+    train_in_parts(tmp_path / "parts", preset, photos)
     whole, parts = states_of(tmp_path / "whole"), states_of(tmp_path / "parts")
     assert whole.keys() == parts.keys()
     assert all(torch.equal(parts[name], tensor) for name, tensor in whole.items())
