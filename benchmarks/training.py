@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from diffir.data import Batch, Draws
-from diffir.inference.devices import pick_device, place
+from diffir.inference.devices import computes_bfloat16, pick_device, place
 from diffir.inference.memory import peak_of_process
 from diffir.model import DiffIRS1, DiffIRS2
 from diffir.presets import RECIPES
@@ -94,7 +94,7 @@ def ours(
         learning_rate=1e-4,
         adam_betas=(0.9, 0.99),
         clip=recipe.gradient_clip,
-        bfloat16=recipe.precision == "bfloat16",
+        bfloat16=recipe.precision == "bfloat16" and computes_bfloat16(device),
         compiled=compiled,
     )
 
