@@ -82,7 +82,8 @@ def scores_of(arguments: argparse.Namespace, seed: int) -> dict[str, dict[str, f
     preset = preset_of(arguments.steps1, arguments.steps2, seed)
     folder = arguments.output / f"seed{seed}"
     validate = validator([str(arguments.output / "val")], HOLE, 1)
-    stage1 = trained(preset, ["prior=null", "joint=null"], arguments.train, folder / "stage1")
+    data, device = arguments.train, arguments.device
+    stage1 = trained(preset, ["prior=null", "joint=null"], data, folder / "stage1", device)
     teacher = load(stage1)
     assert isinstance(teacher, DiffIRS1)
     rows = {"S1: sees the ground truth": lambda: validate(teacher, None)[0]}
@@ -91,7 +92,7 @@ def scores_of(arguments: argparse.Namespace, seed: int) -> dict[str, dict[str, f
         def judged(name: str = name, settings: list[str] = settings) -> dict[str, float]:
             place = folder / file_name(name)
             ours = ["stage1=null", *settings]
-            weights = trained(preset, ours, arguments.train, place, teacher=str(stage1))
+            weights = trained(preset, ours, data, place, device, teacher=str(stage1))
             return validate(load(weights), teacher)[0]
 
         rows[name] = judged

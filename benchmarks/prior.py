@@ -121,7 +121,8 @@ def scores_of(arguments: argparse.Namespace, seed: int) -> dict[str, Scores]:
         def judged(name: str = name, settings: list[str] = settings, place: Path = place) -> Scores:
             begun = {"start": warm_start(folder, preset, place)} if name == WARM else {}
             variant = preset_of_variant(name, preset)
-            weights = trained(variant, settings, arguments.train, place, **begun)
+            device = arguments.device
+            weights = trained(variant, settings, arguments.train, place, device, **begun)
             first = None if name == CONSTANT else load(place / f"{preset.name}-stage1.safetensors")
             assert first is None or isinstance(first, DiffIRS1)
             return validate(load(weights), first)[0]

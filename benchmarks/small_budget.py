@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from statistics import stdev
 
-import torch
 from PIL import Image
 
 from diffir.data import data_sets
 from diffir.data.sets import entries_of_sets
+from diffir.inference.devices import pick_device
 from diffir.presets import Preset, choose
 from diffir.training.build import train
 from diffir.training.fabric import opened_fabric
@@ -30,6 +30,7 @@ def arguments_of(parser: argparse.ArgumentParser) -> argparse.Namespace:
     parser.add_argument("--steps1", type=int, default=1000)
     parser.add_argument("--steps2", type=int, default=600)
     parser.add_argument("--pictures", type=int, default=50)
+    parser.add_argument("--device", default="cpu", help="auto, cpu, cuda, mps")
     return parser.parse_args()
 
 
@@ -45,7 +46,12 @@ def cropped(words: Iterable[str], folder: Path, most: int, size: int) -> Path:
 
 
 def trained(
-    preset: Preset, settings: list[str], data: list[str], folder: Path, **more: str
+    preset: Preset,
+    settings: list[str],
+    data: list[str],
+    folder: Path,
+    device: str = "cpu",
+    **more: str,
 ) -> Path:
     """The weights of a training; its log lies beside them."""
     order = Order(
@@ -54,7 +60,7 @@ def trained(
         folder=folder,
         **more,  # type: ignore[arg-type]
     )
-    return train(order, Run(folder=folder, fabric=opened_fabric(torch.device("cpu"))))
+    return train(order, Run(folder=folder, fabric=opened_fabric(pick_device(device))))
 
 
 def kept(file: Path, scores: Callable[[], Scores]) -> Scores:
