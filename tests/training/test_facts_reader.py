@@ -9,7 +9,7 @@ from PIL import Image
 from skimage import data
 from torch import Tensor
 
-from diffir.data import Batch, MotionBlur
+from diffir.data import Batch, Draws, MotionBlur
 from diffir.errors import RecipeError
 from diffir.model import DiffIRS1
 from diffir.presets import RECIPES, Preset, choose
@@ -138,3 +138,12 @@ def test_a_loss_of_facts_where_there_are_none_is_refused(
     with pytest.raises(RecipeError, match=message):
         train_in(tmp_path / "run", preset_of(*settings), photos)
     assert not (tmp_path / "run" / "run.json").exists()
+
+
+def test_a_degradation_that_does_the_same_to_all_is_refused() -> None:
+    class Same(MotionBlur):
+        def batch(self, gt: Tensor, scale: int, draws: Draws) -> Batch:
+            return Batch(lq=gt, gt=gt, facts=({"path_length": 3.0},) * len(gt))
+
+    with pytest.raises(RecipeError, match="does the same to all pictures"):
+        FactsReader(Same(), 1, 16, 8)

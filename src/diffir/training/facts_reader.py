@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from diffir.data.degradations import MakesPairs
 from diffir.data.draws import Draws, Facts
 from diffir.data.facts import Numbers, labels_of
+from diffir.errors import RecipeError
 
 SAMPLE = 32  # pictures, by which is told how large facts are and how far they differ
 AT_ONCE = 8
@@ -27,14 +28,17 @@ class FactsReader(nn.Module):
             ipr_dim: 4C'.
 
         Raises:
-            ValueError: when the degradation draws nothing that differs between pictures.
+            RecipeError: when the degradation draws nothing that differs between pictures.
         """
         super().__init__()
         labels = labels_of(sample_of(degradation, scale, side))
         spread = {name: float(np.nanstd(label)) for name, label in labels.items()}
         self.names = [name for name in labels if spread[name] > 0]
         if not self.names:
-            raise ValueError("no fact differs between pictures")
+            raise RecipeError(
+                "facts_weight found with a degradation that does the same to all pictures; "
+                "leave it out, or widen what is drawn"
+            )
         self.mean: Tensor
         self.std: Tensor
         means = [float(np.nanmean(labels[name])) for name in self.names]
