@@ -41,7 +41,6 @@ LQ_SIDE = {"sr": 16, "blind-sr": 16}  # GT is as large as elsewhere
 AUTHORS = "the authors' form"
 CONSTANT = "constant prior"
 WARM = "begun with the constant's restorer"
-KEPT_APART = ["network.identity_modulation=true", "network.ipr_norm=batch"]
 VARIANTS = {
     AUTHORS: [],
     CONSTANT: ["network.timesteps=0", "network.constant_ipr=true", "prior=null", "joint=null"],
@@ -60,7 +59,11 @@ VARIANTS = {
     "blurred GT": ["network.teacher_blur=2"],
     "facts beside": ["facts_weight=0.1"],
     "facts alone": ["facts_weight=0.1", "facts_alone=true"],
-    "facts, identity, standardised": ["facts_weight=0.1", *KEPT_APART],
+    "facts, identity, standardised": [
+        "facts_weight=0.1",
+        "network.identity_modulation=true",
+        "network.ipr_norm=batch",
+    ],
 }
 WITHOUT_FACTS = "sr"
 COLUMNS = {"psnr_true": 2, "psnr_other": 2, "psnr_mean": 2, "ipr/spread": 3}
