@@ -1,19 +1,19 @@
-"""What departures from the authors' prior change, at a tiny fixed budget with several seeds.
+"""What departs from the authors' prior, and what it changes: tiny networks, several seeds.
 
     python benchmarks/prior.py deblur --train PHOTOS --val PHOTOS -o runs/prior --seeds 3
 
-Each variant trains its own stage 1 and, from it, stage 2 for the same steps. The constant prior
-spends those of stage 2 in which the restorer learns on the same network, so that all restorers have
-learnt equally long; what begins with the constant prior's restorer has learnt longer. Printed, as
-Markdown: PSNR in dB of the network for use (for inpainting in the hole) over centre crops, mean ±
-standard error over seeds; the difference to the constant prior with the standard error of that
-difference; and what `diffir train --val` tells of the prior: PSNR of the network for use with the
-true Z, another picture's and the mean, and the spread of Z over its size. Run again, it goes on
-where it was. `diffir probe` asks the files it leaves more.
+Each variant trains its own stage 1 and from it stage 2, unless only stage 2 differs, which then
+learns from another variant's stage 1. The constant prior spends the steps of all phases in which
+the restorer learns on the same network, so that all restorers have learnt equally long. Printed,
+as Markdown, over centre crops and mean ± standard error over seeds: PSNR in dB of the network for
+use, in inpainting in the hole; its difference to the constant prior; what it loses when it gets the
+next picture's Ẑ; its PSNR with the true Z; how far Z differs between pictures, over its size.
+`--variants` names those wanted, all by default. Run again, it goes on where it was. `diffir probe`
+asks the files it leaves more.
 """
 
 import argparse
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
@@ -22,7 +22,11 @@ from ablations import HOLE, NETWORK, VAL_SIDE, mean_of, preset_of
 from small_budget import Scores, arguments_of, cropped, error, file_name, kept, trained
 
 from diffir.checkpoints import Checkpoint, format
-from diffir.data import MILD, Bicubic, Degradation, MotionBlur
+from diffir.data import Batch, Bicubic, Degradation, MotionBlur, SecondOrder
+from diffir.data.kernels import KernelSettings
+from diffir.data.second_order import Round
+from diffir.evaluation.pairs import validation_sets
+from diffir.evaluation.protocol import own_ipr, restored_with, score
 from diffir.evaluation.validate import validator
 from diffir.loading import load
 from diffir.model import DiffIRConfig, DiffIRS1, DiffIRS2
@@ -31,42 +35,103 @@ from diffir.recipe import Phase
 from diffir.tasks import Deblurring, Inpainting, SuperResolution, Task
 
 RGB = replace(NETWORK, in_channels=3, global_residual=True)
+SR = replace(RGB, unshuffle=1, upscale=4)
+STRAIGHT = MotionBlur(
+    length=(0, 20), turn_probability=0, tremor=(0, 0), jerks=(0, 0), inertia=(1, 1)
+)
+WITHOUT = Round(
+    blur_probability=0,
+    resize_odds={"keep": 1},
+    gaussian_probability=1,
+    gaussian_sigma=(0, 0),
+    gray_probability=0,
+    jpeg_quality=(95, 95),
+)
+ANISOTROPIC = SecondOrder(
+    first=WITHOUT.model_copy(
+        update={
+            "blur_probability": 1,
+            "kernels": KernelSettings(
+                sizes=(31, 31), odds={"gaussian_aniso": 1}, sigma=(0.5, 6), sinc_probability=0
+            ),
+            "gaussian_sigma": (0, 3),
+        }
+    ),
+    second=WITHOUT,
+    final_sinc_probability=0,
+    transpose_luma=False,
+    pool_size=0,
+    context=20,
+)
 TASKS: dict[str, tuple[Task, DiffIRConfig, Degradation]] = {
+    "deblur": (Deblurring(), RGB, STRAIGHT),
+    "shake": (Deblurring(), RGB, MotionBlur(length=(0, 20))),
+    "blind-sr": (SuperResolution(), SR, ANISOTROPIC),
+    "sr": (SuperResolution(), SR, Bicubic()),
     "inpaint": (Inpainting(), NETWORK, HOLE),
-    "deblur": (Deblurring(), RGB, MotionBlur(length=(0, 20))),
-    "sr": (SuperResolution(), replace(RGB, unshuffle=1, upscale=4), Bicubic()),
-    "blind-sr": (SuperResolution(), replace(RGB, unshuffle=1, upscale=4), MILD),
 }
 LQ_SIDE = {"sr": 16, "blind-sr": 16}  # GT is as large as elsewhere
+FACTS_ALONE = ("facts_weight=0.1", "facts_alone=true")
+READS = (
+    "ipr_init=he",
+    "network.cpen_standardise=true",
+    "network.cpen_pooling=mean_log_std",
+    "network.teacher_residual=true",
+)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What is changed, and whose stage 1 it learns from, where not from its own."""
+
+    settings: tuple[str, ...] = ()
+    teacher: str = ""
+
+
 AUTHORS = "the authors' form"
 CONSTANT = "constant prior"
+OURS = "ours: reads, facts alone"
 WARM = "begun with the constant's restorer"
+NO_PRIOR = ("network.timesteps=0", "network.constant_ipr=true", "prior=null", "joint=null")
 VARIANTS = {
-    AUTHORS: [],
-    CONSTANT: ["network.timesteps=0", "network.constant_ipr=true", "prior=null", "joint=null"],
-    "V1: no diffusion": ["network.timesteps=0"],
-    "T = 1": ["network.timesteps=1"],
-    WARM: [],
-    "rate of the prior × 4": ["modulation_rate=4"],
-    "identity modulation": ["network.identity_modulation=true"],
-    "Z standardised": ["network.ipr_norm=batch"],
-    "variance and covariance": ["ipr_variance_weight=0.01", "ipr_covariance_weight=0.0004"],
-    "deeper CPEN": ["network.cpen_blocks=5"],
-    "mean and deviation pooled": ["network.cpen_pooling=mean_std"],
-    "Z of 64 numbers": ["network.ipr_dim=64"],
-    "Z of 512 numbers": ["network.ipr_dim=512"],
-    "noise on Z": ["teacher_noise=0.3"],
-    "blurred GT": ["network.teacher_blur=2"],
-    "facts beside": ["facts_weight=0.1"],
-    "facts alone": ["facts_weight=0.1", "facts_alone=true"],
-    "facts, identity, standardised": [
-        "facts_weight=0.1",
-        "network.identity_modulation=true",
-        "network.ipr_norm=batch",
-    ],
+    CONSTANT: Variant(NO_PRIOR),
+    "constant prior, He's size": Variant((*NO_PRIOR, "ipr_init=he")),
+    AUTHORS: Variant(),
+    "V1: no diffusion": Variant(("network.timesteps=0",), AUTHORS),
+    "T = 1": Variant(("network.timesteps=1",), AUTHORS),
+    OURS: Variant((*READS, *FACTS_ALONE)),
+    "ours, V1: no diffusion": Variant((*READS, "network.timesteps=0"), OURS),
+    "ours, T = 1": Variant((*READS, "network.timesteps=1"), OURS),
+    "reads, no facts": Variant(READS),
+    "reads, facts beside": Variant((*READS, "facts_weight=0.1")),
+    "facts alone": Variant(FACTS_ALONE),
+    "facts beside": Variant(("facts_weight=0.1",)),
+    "ours, He's weights left out": Variant((*READS[1:], *FACTS_ALONE)),
+    "ours, standardised LQ left out": Variant((READS[0], *READS[2:], *FACTS_ALONE)),
+    "ours, logarithms left out": Variant((*READS[:2], READS[3], *FACTS_ALONE)),
+    "ours, residual left out": Variant((*READS[:3], *FACTS_ALONE)),
+    "ours, identity modulation": Variant(
+        (*READS, *FACTS_ALONE, "network.identity_modulation=true")
+    ),
+    "He's weights": Variant(("ipr_init=he",)),
+    "standardised LQ": Variant(("network.cpen_standardise=true",)),
+    "residual to the teacher": Variant(("network.teacher_residual=true",)),
+    WARM: Variant(),
+    "rate of the prior × 4": Variant(("modulation_rate=4",)),
+    "identity modulation": Variant(("network.identity_modulation=true",)),
+    "Z standardised": Variant(("network.ipr_norm=batch",)),
+    "variance and covariance": Variant(
+        ("ipr_variance_weight=0.01", "ipr_covariance_weight=0.0004")
+    ),
+    "deeper CPEN": Variant(("network.cpen_blocks=5",)),
+    "mean and deviation pooled": Variant(("network.cpen_pooling=mean_std",)),
+    "Z of 64 numbers": Variant(("network.ipr_dim=64",)),
+    "Z of 512 numbers": Variant(("network.ipr_dim=512",)),
+    "noise on Z": Variant(("teacher_noise=0.3",)),
+    "blurred GT": Variant(("network.teacher_blur=2",)),
 }
 WITHOUT_FACTS = "sr"
-COLUMNS = {"psnr_true": 2, "psnr_other": 2, "psnr_mean": 2, "ipr/spread": 3}
+COLUMNS = {"psnr_true": 2, "ipr/spread": 3}
 
 
 def preset_for(task: str, steps1: int, steps2: int, seed: int) -> Preset:
@@ -79,23 +144,30 @@ def preset_for(task: str, steps1: int, steps2: int, seed: int) -> Preset:
         name: phase.model_copy(update={"lq_size": LQ_SIDE.get(task, phase.lq_size)})
         for name, phase in recipe.phases().items()
     }
-    recipe = recipe.model_copy(update={"degradation": degradation, **sized})
+    recipe = recipe.model_copy(
+        update={"degradation": degradation, "ema_decay": 0.995, **sized}  # of so few steps
+    )
     return replace(preset, name=f"prior-{task}", task=kind, config=config, recipe=recipe)
 
 
-def preset_of_variant(name: str, preset: Preset) -> Preset:
+def preset_of_variant(variant: Variant, preset: Preset) -> Preset:
     """The preset, for a constant with the joint phase as one of fine-tuning."""
     assert preset.recipe is not None
     joint: Phase | None = preset.recipe.joint
-    if name != CONSTANT:
+    if "network.constant_ipr=true" not in variant.settings:
         return preset
     return replace(preset, recipe=preset.recipe.model_copy(update={"finetune": joint}))
 
 
-def variants_of(task: str) -> dict[str, list[str]]:
-    """The settings of all variants that a task has, by name."""
-    facts = task != WITHOUT_FACTS
-    return {name: words for name, words in VARIANTS.items() if facts or "facts" not in name}
+def variants_of(task: str, wanted: list[str] | None) -> dict[str, Variant]:
+    """The variants that a task has, of those wanted, and those they need; by name, in order."""
+    chosen = set(wanted or VARIANTS) | {CONSTANT}
+    chosen |= {VARIANTS[name].teacher for name in chosen}
+    return {
+        name: variant
+        for name, variant in VARIANTS.items()
+        if name in chosen and not (task == WITHOUT_FACTS and "facts" in str(variant))
+    }
 
 
 def warm_start(folder: Path, preset: Preset, place: Path) -> str:
@@ -111,41 +183,71 @@ def warm_start(folder: Path, preset: Preset, place: Path) -> str:
     return str(file)
 
 
+@torch.no_grad()
+def lost_by_anothers(network: DiffIRS2, pairs: list[Batch]) -> float:
+    """By how many dB the mean PSNR falls when each picture gets the next one's Ẑ."""
+    network.eval()
+    iprs = [own_ipr(network, pair) for pair in pairs]
+    others = [*iprs[1:], iprs[0]]
+    found = [
+        fmean(
+            score(restored_with(ipr, network, pair), pair, network.config.scale)
+            for ipr, pair in zip(each, pairs, strict=True)
+        )
+        for each in (iprs, others)
+    ]
+    return found[0] - found[1]
+
+
 def scores_of(arguments: argparse.Namespace, seed: int) -> dict[str, Scores]:
     """The scores of every variant for a seed."""
     preset = preset_for(arguments.task, arguments.steps1, arguments.steps2, seed)
     folder = arguments.output / arguments.task / f"seed{seed}"
-    degradation = TASKS[arguments.task][2]
-    validate = validator([str(arguments.output / "val")], degradation, preset.config.scale)
+    degradation, scale = TASKS[arguments.task][2], preset.config.scale
+    val = str(arguments.output / f"val-{arguments.task}")
+    validate = validator([val], degradation, scale)
+    (pairs,) = validation_sets([val], degradation, scale).values()
     found = {}
-    for name, settings in variants_of(arguments.task).items():
+    for name, variant in variants_of(arguments.task, arguments.variants).items():
         place = folder / file_name(name)
 
-        def judged(name: str = name, settings: list[str] = settings, place: Path = place) -> Scores:
-            begun = {"start": warm_start(folder, preset, place)} if name == WARM else {}
-            variant = preset_of_variant(name, preset)
-            device = arguments.device
-            weights = trained(variant, settings, arguments.train, place, device, **begun)
-            first = None if name == CONSTANT else load(place / f"{preset.name}-stage1.safetensors")
-            assert first is None or isinstance(first, DiffIRS1)
-            return validate(load(weights), first)[0]
+        def judged(name: str = name, variant: Variant = variant, place: Path = place) -> Scores:
+            settings, begun = list(variant.settings), dict[str, str]()
+            first: Path | None = place / f"{preset.name}-stage1.safetensors"
+            if name == WARM:
+                begun["start"] = warm_start(folder, preset, place)
+            if variant.teacher:
+                first = folder / file_name(variant.teacher) / f"{preset.name}-stage1.safetensors"
+                begun["teacher"] = str(first)
+                settings.append("stage1=null")
+            if "prior=null" in settings:
+                first = None
+            ready = preset_of_variant(variant, preset)
+            weights = trained(ready, settings, arguments.train, place, arguments.device, **begun)
+            network, teacher = load(weights), load(first) if first else None
+            assert isinstance(network, DiffIRS2)
+            assert teacher is None or isinstance(teacher, DiffIRS1)
+            scores = validate(network, teacher)[0]
+            return scores | {"lost": lost_by_anothers(network, pairs)}
 
         place.mkdir(parents=True, exist_ok=True)
         found[name] = kept(place / "scores.json", judged)
-        print(f"seed {seed}  {name:24} {found[name]['psnr']:.3f}", flush=True)
+        print(f"seed {seed}  {name:32} {found[name]['psnr']:.3f}", flush=True)
     return found
 
 
 def table(rows: list[dict[str, Scores]]) -> str:
     """The means over seeds, as Markdown."""
-    heads = ["variant", "PSNR", "to the constant", "true Z", "another's Z", "mean Z", "spread of Z"]
+    heads = ["variant", "PSNR", "to the constant", "lost by another's Ẑ", "true Z", "spread of Z"]
     lines = [f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}"]
     for name in rows[0]:
         values = [row[name]["psnr"] for row in rows]
         apart = [row[name]["psnr"] - row[CONSTANT]["psnr"] for row in rows]
+        lost = [row[name]["lost"] for row in rows]
         cells = [
             f"{fmean(values):.2f} ± {error(values):.2f}",
-            f"{fmean(apart):+.2f} ± {error(apart):.2f}",
+            f"{fmean(apart):+.3f} ± {error(apart):.3f}",
+            f"{fmean(lost):.3f} ± {error(lost):.3f}",
             *(mean_of(rows, name, key, digits) for key, digits in COLUMNS.items()),
         ]
         lines.append(f"| {name} | {' | '.join(cells)} |")
@@ -158,9 +260,13 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("task", choices=TASKS)
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, metavar="VARIANT")
     arguments = arguments_of(parser)
     torch.set_num_threads(1)
-    cropped(arguments.val, arguments.output / "val", arguments.pictures, VAL_SIDE)
+    _, config, degradation = TASKS[arguments.task]
+    side = VAL_SIDE + 2 * degradation.margin(config.scale)  # which is cut off
+    folder = arguments.output / f"val-{arguments.task}"
+    cropped(arguments.val, folder, arguments.pictures, side)
     print(table([scores_of(arguments, seed) for seed in range(arguments.seeds)]))
 
 

@@ -10,6 +10,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
+from diffir.data.draws import generator
 from diffir.data.kernels import (
     KernelSettings,
     draw_kernel,
@@ -174,3 +175,17 @@ def test_settings_that_cannot_be_drawn_from_are_refused(wrong: dict[str, Any]) -
 def test_kernels_that_do_not_fit_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="one odd square for each of 2 pictures"):
         filter2d(torch.zeros(2, 3, 16, 16), torch.ones(shape))
+
+
+def test_how_a_kernel_lies_is_told() -> None:
+    settings = KernelSettings(sizes=(21, 21), odds={"gaussian_aniso": 1}, sinc_probability=0)
+    for index in range(6):
+        draw = generator((0,), "kernel", index)
+        kernel = draw_kernel(settings, draw)
+        line = torch.arange(21, dtype=torch.float64) - 10
+        y, x = torch.meshgrid(line, line, indexing="ij")
+        xx, yy, xy = ((kernel * part).sum() for part in (x * x, y * y, x * y))
+        angle = math.degrees(0.5 * math.atan2(2 * xy, xx - yy)) % 180
+        told = float(draw.facts["blur_angle"])
+        assert min(abs(told - angle), 180 - abs(told - angle)) < 5
+        assert 0 < float(draw.facts["blur_length"]) < 2.8

@@ -12,24 +12,29 @@ from torch import Tensor, nn
 
 from diffir.checkpoints import Checkpoint, format
 from diffir.model import DiffIRConfig, DiffIRS1, DiffIRS2, IPRModulation
-from diffir.model.cpen import CPEN, BatchStandardization
+from diffir.model.cpen import CPEN, BatchStandardization, standardised
 from diffir.model.diffir import gaussian_blur
 from diffir.presets import RECIPES, choose
 
 NEUTRAL = {
     "identity_modulation": False,
     "ipr_norm": "none",
+    "cpen_standardise": False,
     "cpen_pooling": "mean",
     "prefill": False,
     "teacher_blur": 0.0,
+    "teacher_residual": False,
     "constant_ipr": False,
 }
 DEPARTURES: dict[str, dict[str, Any]] = {
     "identity": {"identity_modulation": True},
     "norm": {"ipr_norm": "batch"},
     "norm, no diffusion": {"ipr_norm": "batch", "timesteps": 0},
+    "standardised input": {"cpen_standardise": True},
     "pooling": {"cpen_pooling": "mean_std"},
+    "logarithms": {"cpen_pooling": "mean_log_std"},
     "blur": {"teacher_blur": 1.5},
+    "residual": {"teacher_residual": True},
     "constant": {"constant_ipr": True, "timesteps": 0},
     "several": {"identity_modulation": True, "ipr_norm": "batch", "cpen_pooling": "mean_std"},
 }
@@ -107,7 +112,9 @@ def test_recipes_take_departures_by_name() -> None:
         {"constant_ipr": True},
         {"constant_ipr": True, "timesteps": 0, "ipr_norm": "batch"},
         {"constant_ipr": True, "timesteps": 0, "cpen_pooling": "mean_std"},
+        {"constant_ipr": True, "timesteps": 0, "cpen_standardise": True},
         {"constant_ipr": True, "timesteps": 0, "teacher_blur": 1.0},
+        {"constant_ipr": True, "timesteps": 0, "teacher_residual": True},
     ],
 )
 def test_what_contradicts_itself_is_refused(wrong: dict[str, Any]) -> None:
@@ -208,7 +215,7 @@ def test_small_spreads_survive_half_precision(tmp_path: Path) -> None:
 
 def test_pooling_keeps_the_standard_deviation_beside_the_mean() -> None:
     torch.manual_seed(0)
-    cpen = CPEN(3, 8, 1, with_std=True)
+    cpen = CPEN(3, 8, 1, pooling="mean_std")
     x = drawn(2, 3, 6, 6)
     found = cpen.expand(cpen.blocks(cpen.embed(x)))
     pooled = [found.mean(dim=(2, 3)), found.flatten(2).std(dim=2, correction=0)]
@@ -218,13 +225,60 @@ def test_pooling_keeps_the_standard_deviation_beside_the_mean() -> None:
         assert model.cpen.mlp[0].weight.shape == (32, 64)
 
 
-def test_a_map_without_detail_teaches_finitely() -> None:
-    cpen = CPEN(3, 8, 1, with_std=True)
+def test_pooling_may_take_the_logarithm_of_the_standard_deviation() -> None:
+    torch.manual_seed(0)
+    cpen = CPEN(3, 8, 1, pooling="mean_log_std")
+    x = drawn(2, 3, 6, 6)
+    found = cpen.expand(cpen.blocks(cpen.embed(x)))
+    spread = found.flatten(2).std(dim=2, correction=0)
+    pooled = torch.cat([found.mean(dim=(2, 3)), (spread + 0.001).log()], dim=1)
+    torch.testing.assert_close(cpen(x), cpen.mlp(pooled), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("pooling", ["mean_std", "mean_log_std"])
+def test_a_map_without_detail_teaches_finitely(pooling: str) -> None:
+    cpen = CPEN(3, 8, 1, pooling=pooling)
     for layer in cpen.expand:
         if isinstance(layer, nn.Conv2d):
             nn.init.zeros_(layer.weight)
     cpen(drawn(1, 3, 6, 6)).sum().backward()
     assert all(p.grad is None or p.grad.isfinite().all() for p in cpen.parameters())
+
+
+def test_cpen_sees_lq_and_gt_standardised_by_lq() -> None:
+    (first, second), (ours, ours2) = networks(), networks(cpen_standardise=True)
+    lq, gt = PAIR
+    seen = standardised(lq, by=lq)
+    wanted = first.extract_ipr(seen, standardised(gt, by=lq))
+    torch.testing.assert_close(ours.extract_ipr(lq, gt), wanted)
+    torch.testing.assert_close(ours2.extract_condition(lq), second.extract_condition(seen))
+    assert not torch.allclose(ours2.extract_condition(lq), second.extract_condition(lq))
+    paler = standardised(0.3 + 0.5 * lq, by=0.3 + 0.5 * lq)
+    assert (paler - seen).abs().max() < 0.2 < (seen - lq).abs().max()
+
+
+def test_the_teacher_may_see_what_gt_has_beyond_lq() -> None:
+    (plain, _), (model, _) = networks(), networks(teacher_residual=True)
+    lq, gt = PAIR
+    beyond = gt - lq.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+    torch.testing.assert_close(model.extract_ipr(lq, gt), plain.extract_ipr(lq, beyond))
+    with_mask = DiffIRS1(toy("inpaint", teacher_residual=True))
+    assert with_mask(drawn(1, 4, 16, 16), drawn(1, 3, 16, 16)).shape == (1, 3, 16, 16)
+
+
+def test_the_mask_of_inpainting_is_not_standardised() -> None:
+    lq = drawn(2, 4, 8, 8)
+    found = standardised(lq, by=lq)
+    assert torch.equal(found[:, 3:], lq[:, 3:])
+    torch.testing.assert_close(found[:, :3].mean(dim=(1, 2, 3)), torch.zeros(2), atol=1e-5, rtol=0)
+    wanted = lq[:, :3].flatten(1).std(dim=1, correction=0)
+    wanted = wanted / (wanted + 0.02)
+    torch.testing.assert_close(found[:, :3].flatten(1).std(dim=1, correction=0), wanted)
+
+
+def test_a_picture_of_one_colour_is_standardised_finitely() -> None:
+    even = torch.full((1, 3, 4, 4), 0.7)
+    assert standardised(even, by=even).abs().max() < 1e-4
 
 
 def test_the_teacher_sees_the_ground_truth_blurred() -> None:

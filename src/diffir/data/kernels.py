@@ -14,7 +14,7 @@ from einops import rearrange
 from pydantic import AfterValidator
 from torch import Tensor
 
-from .draws import note
+from .draws import Facts, note
 from .settings import NotNegative, Probability, Span, Values, draw_by_odds, drawable
 
 KernelKind = Literal[
@@ -89,6 +89,10 @@ def sinc_kernel(size: int, cutoff: float) -> Tensor:
     return normalized(rings)
 
 
+ROUND: Facts = {"blur_sigma": 0.0, "blur_length": 0.0, "blur_angle": 0.0}
+"""What is told of a blur that spreads nothing, so that the numbers of facts agree."""
+
+
 def draw_size(settings: KernelSettings, draw: np.random.Generator) -> int:
     """An odd side, every one equally likely."""
     return int(draw.choice(range(settings.sizes[0], settings.sizes[1] + 1, 2)))
@@ -103,14 +107,21 @@ def draw_kernel(settings: KernelSettings, draw: np.random.Generator) -> Tensor:
     """A random blur (K, K) float64."""
     size = draw_size(settings, draw)
     if draw.random() < settings.sinc_probability:
-        note(draw, blur="sinc", blur_sigma=0.0)
+        note(draw, blur="sinc", **ROUND)
         # Small kernels cannot hold the slow rings of a low cutoff.
         return draw_sinc(size, math.pi / (3 if size < 13 else 5), draw)
     kind = draw_by_odds(settings.odds, draw)
     first, second = (float(sigma) for sigma in draw.uniform(*settings.sigma, size=2))
     angle = draw.uniform(-math.pi, math.pi)
     sigmas = (first, first) if kind.endswith("_iso") else (first, second)
-    note(draw, blur=kind, blur_sigma=math.sqrt(sigmas[0] * sigmas[1]))
+    longer = angle if sigmas[0] >= sigmas[1] else angle + math.pi / 2
+    note(
+        draw,
+        blur=kind,
+        blur_sigma=math.sqrt(sigmas[0] * sigmas[1]),
+        blur_length=abs(sigmas[0] - sigmas[1]),
+        blur_angle=math.degrees(longer) % 180,
+    )
     if kind.startswith("plateau"):
         return plateau_kernel(size, sigmas, angle, draw.uniform(*settings.plateau_beta))
     if kind.startswith("generalized"):

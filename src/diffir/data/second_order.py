@@ -18,6 +18,7 @@ from .batch import Batch, cut
 from .draws import Draws, Facts, noise_generator, note
 from .jpeg import jpeg, through_jpeg_file
 from .kernels import (
+    ROUND,
     KernelSettings,
     draw_kernel,
     draw_sinc,
@@ -158,7 +159,7 @@ def blur_kernel(settings: Round, draw: np.random.Generator) -> Tensor:
     """The blur of one picture in one round, (K, K); 1 × 1 where there is none."""
     if draw.random() < settings.blur_probability:
         return draw_kernel(settings.kernels, draw)
-    note(draw, blur="none", blur_sigma=0.0)
+    note(draw, blur="none", **ROUND)
     return torch.ones(1, 1, dtype=torch.float64)
 
 

@@ -59,10 +59,17 @@ class DiffIRConfig:
     """Modulate by `(1 + W1 Z) ⊙ F + W2 Z`: a Z of 0 changes nothing."""
     ipr_norm: Literal["none", "batch"] = "none"
     """`batch`: stage 1 standardises each number of Z over the batch, in use by running moments."""
-    cpen_pooling: Literal["mean", "mean_std"] = "mean"
-    """What CPEN keeps of each channel's map: its mean, or its standard deviation, too."""
+    cpen_standardise: bool = False
+    """CPEN sees colours of mean 0 and standard deviation 1 over each LQ, GT by the same numbers:
+    what blur does shows in ratios, and contrast differs more than they do."""
+    cpen_pooling: Literal["mean", "mean_std", "mean_log_std"] = "mean"
+    """What CPEN keeps of each channel's map: its mean, or its standard deviation, too, or the
+    logarithm of that."""
     teacher_blur: float = 0.0
     """σ in GT pixels of a Gaussian blur on the ground truth that CPEN of stage 1 sees."""
+    teacher_residual: bool = False
+    """CPEN of stage 1 sees what GT has beyond LQ, enlarged by nearest neighbour, in place of GT:
+    the same to a linear layer, but what was done to the picture is learnt from it much sooner."""
     prefill: bool = False
     """Inpainting: begin with holes filled by averages of what is around, not with black ones."""
     constant_ipr: bool = False
@@ -110,7 +117,14 @@ class DiffIRConfig:
             )
 
     def _refuse_what_a_constant_has_no_use_for(self) -> None:
-        neutral = {"timesteps": 0, "ipr_norm": "none", "cpen_pooling": "mean", "teacher_blur": 0}
+        neutral = {
+            "timesteps": 0,
+            "ipr_norm": "none",
+            "cpen_standardise": False,
+            "cpen_pooling": "mean",
+            "teacher_blur": 0,
+            "teacher_residual": False,
+        }
         for name, value in neutral.items():
             if getattr(self, name) != value:
                 raise ValueError(

@@ -7,6 +7,9 @@ from torch import Tensor, nn
 
 LEAK = 0.1  # negative slope of every LeakyReLU here and in the denoiser
 EPS = 1e-8  # far below the variance of a small Z
+LEAST_SPREAD = 1e-3  # of a map, where its logarithm is taken
+LEAST_CONTRAST = 0.02  # of a picture, where it is divided by: there are some of one colour
+COLOURS = 3  # of LQ's channels; inpainting has the mask behind them
 
 
 class ResidualBlock(nn.Module):
@@ -30,7 +33,7 @@ class CPEN(nn.Module):
         in_channels: int,
         ipr_dim: int,
         num_blocks: int,
-        with_std: bool = False,
+        pooling: str = "mean",
         signed: bool = False,
     ) -> None:
         """Build.
@@ -39,12 +42,12 @@ class CPEN(nn.Module):
             in_channels: of the pixel-unshuffled pictures.
             ipr_dim: 4C'.
             num_blocks: residual blocks.
-            with_std: whether the standard deviation over positions stands beside the mean.
+            pooling: `cpen_pooling` of the config.
             signed: whether the last activation is left out, for an IPR with both signs.
         """
         super().__init__()
         dim = ipr_dim // 4
-        self.with_std = with_std
+        self.pooling = pooling
         self.embed = nn.Sequential(nn.Conv2d(in_channels, dim, 3, padding=1), nn.LeakyReLU(LEAK))
         self.blocks = nn.Sequential(*(ResidualBlock(dim) for _ in range(num_blocks)))
         self.expand = nn.Sequential(
@@ -56,7 +59,7 @@ class CPEN(nn.Module):
             nn.LeakyReLU(LEAK),
         )
         layers: list[nn.Module] = [
-            nn.Linear(2 * ipr_dim if with_std else ipr_dim, ipr_dim),
+            nn.Linear(2 * ipr_dim if self.with_std else ipr_dim, ipr_dim),
             nn.LeakyReLU(LEAK),
             nn.Linear(ipr_dim, ipr_dim),
             nn.LeakyReLU(LEAK),
@@ -66,10 +69,21 @@ class CPEN(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Read the IPR, (B, 4C'), off pixel-unshuffled pictures, (B, in_channels, H, W)."""
         x = self.expand(self.blocks(self.embed(x)))  # (B, 4C', H, W)
-        pooled = x.mean(dim=(2, 3))
-        if self.with_std:
-            pooled = torch.cat([pooled, std(x.float(), dim=(2, 3))], dim=1)  # (B, 8C')
-        return self.mlp(pooled)
+        mean = x.mean(dim=(2, 3))
+        return self.read(mean, std(x.float(), dim=(2, 3)) if self.with_std else None)
+
+    @property
+    def with_std(self) -> bool:
+        """Whether it looks at the standard deviations of its maps."""
+        return self.pooling != "mean"
+
+    def read(self, mean: Tensor, spread: Tensor | None) -> Tensor:
+        """The IPR, (B, 4C'), of the means and standard deviations (B, 4C') of the last maps."""
+        if spread is None:
+            return self.mlp(mean)
+        if self.pooling == "mean_log_std":
+            spread = (spread + LEAST_SPREAD).log()
+        return self.mlp(torch.cat([mean, spread.to(mean)], dim=1))
 
 
 class ConstantIPR(CPEN):
@@ -120,6 +134,18 @@ class BatchStandardization(nn.Module):
         self.std.copy_(variance.sqrt())
 
 
-def std(x: Tensor, dim: int | tuple[int, int]) -> Tensor:
+def std(x: Tensor, dim: int | tuple[int, ...]) -> Tensor:
     """Standard deviation, differentiable where it is 0."""
     return (x.var(dim=dim, correction=0) + EPS).sqrt()
+
+
+def standardised(pictures: Tensor, by: Tensor) -> Tensor:
+    """Pictures (B, 3 or more, …) whose colours have lost the mean and contrast of `by`'s.
+
+    Channels beyond the colours stay as they are.
+    """
+    colours = by[:, :COLOURS].float()
+    mean, contrast = colours.mean(dim=(1, 2, 3)), std(colours, dim=(1, 2, 3))
+    mean, contrast = (x[:, None, None, None].to(pictures) for x in (mean, contrast))
+    own = (pictures[:, :COLOURS] - mean) / (contrast + LEAST_CONTRAST)
+    return torch.cat([own, pictures[:, COLOURS:]], dim=1)

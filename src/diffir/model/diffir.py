@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import DiffIRConfig
-from .cpen import CPEN, BatchStandardization, ConstantIPR
+from .cpen import COLOURS, CPEN, BatchStandardization, ConstantIPR, standardised
 from .denoiser import Denoiser
 from .diffusion import IPRDiffusion
 from .dirformer import DIRformer
@@ -18,8 +18,7 @@ def cpen_of(config: DiffIRConfig, in_channels: int, *, signed: bool = False) -> 
     """What makes the IPR (B, 4C') of pixel-unshuffled pictures (B, in_channels, H, W)."""
     if config.constant_ipr:
         return ConstantIPR(config.ipr_dim)
-    with_std = config.cpen_pooling == "mean_std"
-    return CPEN(in_channels, config.ipr_dim, config.cpen_blocks, with_std, signed)
+    return CPEN(in_channels, config.ipr_dim, config.cpen_blocks, config.cpen_pooling, signed)
 
 
 class DiffIRS1(nn.Module):
@@ -31,8 +30,8 @@ class DiffIRS1(nn.Module):
         self.gt_unshuffle = config.cpen_unshuffle * config.scale
         gt_channels = 3 * self.gt_unshuffle**2
         self.cpen = cpen_of(config, config.cpen_lq_channels + gt_channels)
-        standardised = config.ipr_norm == "batch"
-        self.norm = BatchStandardization(config.ipr_dim) if standardised else nn.Identity()
+        has_norm = config.ipr_norm == "batch"
+        self.norm = BatchStandardization(config.ipr_dim) if has_norm else nn.Identity()
         self.dirformer = DIRformer(config)
 
     def extract_ipr(self, lq: Tensor, gt: Tensor) -> Tensor:
@@ -41,6 +40,10 @@ class DiffIRS1(nn.Module):
             gt = gaussian_blur(gt, self.config.teacher_blur)
         if self.config.prefill:
             lq = prefilled(lq)
+        if self.config.cpen_standardise:
+            lq, gt = standardised(lq, by=lq), standardised(gt, by=lq)
+        if self.config.teacher_residual:
+            gt = gt - F.interpolate(lq[:, :COLOURS], scale_factor=self.config.scale)
         lq = F.pixel_unshuffle(lq, self.config.cpen_unshuffle)
         ipr = self.cpen(torch.cat([lq, F.pixel_unshuffle(gt, self.gt_unshuffle)], dim=1))
         return self.norm(ipr)
@@ -73,6 +76,8 @@ class DiffIRS2(nn.Module):
         """D, (B, 4C'), what LQ (B, in_channels, H, W) tells of the IPR."""
         if self.config.prefill:
             lq = prefilled(lq)
+        if self.config.cpen_standardise:
+            lq = standardised(lq, by=lq)
         return self.cpen(F.pixel_unshuffle(lq, self.config.cpen_unshuffle))
 
     def estimate_ipr_steps(

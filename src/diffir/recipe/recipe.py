@@ -40,9 +40,13 @@ class Recipe(Values):
     diffusion_training: Literal["all_steps", "single_step"] = "all_steps"
     """`single_step` is usual diffusion training, one random t a step: the paper's V2, worse. It
     serves the prior phase alone, for nothing comes out of the chain that a restorer could use."""
+    ipr_init: Literal["torch", "he"] = "torch"
+    """What CPEN and denoiser begin with: PyTorch's usual weights, or He's, which keep alive what
+    differs between pictures. `torch` is the authors' form, as are the next six's neutral values
+    (docs/prior.md)."""
     teacher_noise: NotNegative = 0.0
     """σ of Gaussian noise on Z in stage 1, in units of Z's root mean square over the batch: a
-    bottleneck. 0 is the authors' form, as it is of the next four (docs/prior.md)."""
+    bottleneck."""
     ipr_variance_weight: NotNegative = 0.0
     """In stage 1, of VICReg's variance term: the numbers of Z shall differ between pictures."""
     ipr_covariance_weight: NotNegative = 0.0

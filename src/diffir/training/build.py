@@ -3,7 +3,7 @@
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -22,11 +22,14 @@ from .adversary import DiscriminatorStage, load_discriminator, save_discriminato
 from .beginning import Beginning, recipe_of
 from .criteria import RestorationLoss
 from .feed import feed_of
+from .initial import he_initialised
 from .loop import run_phase
 from .order import Order
 from .run import Run
 from .sharding import whole_network
 from .stages import JointPhase, PriorPhase, SingleStep, Stage, Stage1
+
+Network = TypeVar("Network", DiffIRS1, DiffIRS2)
 
 logger = logging.getLogger(__name__)
 
@@ -147,7 +150,7 @@ class Training:
         restoration = RestorationLoss(recipe.pixel_loss, phase.perceptual, judged)
         if name == "stage1":
             torch.manual_seed(recipe.seed)
-            first = model if isinstance(model, DiffIRS1) else DiffIRS1(config)
+            first = model if isinstance(model, DiffIRS1) else self.begun(DiffIRS1(config))
             return Stage1(self.placed(first), restoration, recipe)
         second = model if isinstance(model, DiffIRS2) else self.student(teacher)
         if name == "prior":
@@ -161,8 +164,14 @@ class Training:
         """A new network of stage 2 with the restorer of its teacher."""
         assert teacher is not None
         torch.manual_seed(self.recipe.seed + 1)
-        model = DiffIRS2(self.preset.config)
+        model = self.begun(DiffIRS2(self.preset.config))
         model.dirformer.load_state_dict(teacher.dirformer.state_dict())
+        return model
+
+    def begun(self, model: Network) -> Network:
+        """A new network with the first weights that the recipe wants."""
+        if self.recipe.ipr_init == "he":
+            he_initialised(model)
         return model
 
     def adversary_of(

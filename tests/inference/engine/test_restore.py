@@ -67,7 +67,9 @@ def test_every_preset_comes_out_as_from_the_plain_network(
 DEPARTURES = {
     "identity": {"identity_modulation": True},
     "standardised": {"ipr_norm": "batch"},
+    "standardised input": {"cpen_standardise": True},
     "spread": {"cpen_pooling": "mean_std"},
+    "logarithm of spread": {"cpen_pooling": "mean_log_std"},
     "no diffusion": {"timesteps": 0},
     "constant": {"constant_ipr": True, "timesteps": 0},
 }

@@ -26,7 +26,8 @@ def extract(
     powers = (1, 2) if cpen.with_std else (1,)
     mean, *squares = means_of(powers, expanded(cpen.expand, x, grid, tools), grid)
     spreads = [(square - mean.square() + EPS).sqrt() for square in squares]
-    return cpen.mlp(torch.cat([mean, *spreads])[None].to(x))
+    spread = spreads[0][None].to(x) if spreads else None
+    return cpen.read(mean[None].to(x), spread)
 
 
 def run_residual_block(block: nn.Module, x: Tensor, grid: Grid, tools: Tools) -> None:

@@ -19,6 +19,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from diffir.model import DiffIRConfig, DiffIRS2, DIRformer, DynamicTransformerBlock
+from diffir.model.cpen import standardised
 from diffir.model.prefill import prefilled
 
 from .block import run_block
@@ -78,6 +79,8 @@ def estimate_ipr(
     """Ẑ, (1, 4C')."""
     grid = plan.cpen_grid
     x = view(maps, grid, model.config.ipr_dim // 4)
+    if model.config.cpen_standardise:
+        lq = standardised(lq[None], by=lq[None])[0]
     condition = extract(model.cpen, lq, model.config.cpen_unshuffle, x, grid, tools)
     if model.config.timesteps == 0:
         return condition
