@@ -24,6 +24,7 @@ NEUTRAL = {
     "prefill": False,
     "teacher_blur": 0.0,
     "teacher_residual": False,
+    "ipr_bottleneck": 0,
     "constant_ipr": False,
 }
 DEPARTURES: dict[str, dict[str, Any]] = {
@@ -34,6 +35,7 @@ DEPARTURES: dict[str, dict[str, Any]] = {
     "pooling": {"cpen_pooling": "mean_std"},
     "logarithms": {"cpen_pooling": "mean_log_std"},
     "blur": {"teacher_blur": 1.5},
+    "bottleneck": {"ipr_bottleneck": 3},
     "residual": {"teacher_residual": True},
     "constant": {"constant_ipr": True, "timesteps": 0},
     "several": {"identity_modulation": True, "ipr_norm": "batch", "cpen_pooling": "mean_std"},
@@ -115,6 +117,9 @@ def test_recipes_take_departures_by_name() -> None:
         {"constant_ipr": True, "timesteps": 0, "cpen_standardise": True},
         {"constant_ipr": True, "timesteps": 0, "teacher_blur": 1.0},
         {"constant_ipr": True, "timesteps": 0, "teacher_residual": True},
+        {"constant_ipr": True, "timesteps": 0, "ipr_bottleneck": 3},
+        {"ipr_bottleneck": -1},
+        {"ipr_bottleneck": 257},
     ],
 )
 def test_what_contradicts_itself_is_refused(wrong: dict[str, Any]) -> None:
@@ -264,6 +269,19 @@ def test_the_teacher_may_see_what_gt_has_beyond_lq() -> None:
     torch.testing.assert_close(model.extract_ipr(lq, gt), plain.extract_ipr(lq, beyond))
     with_mask = DiffIRS1(toy("inpaint", teacher_residual=True))
     assert with_mask(drawn(1, 4, 16, 16), drawn(1, 3, 16, 16)).shape == (1, 3, 16, 16)
+
+
+def test_z_may_be_made_of_few_numbers() -> None:
+    model, second = networks(ipr_bottleneck=3)
+    few = model.extract_few(*PAIR)
+    assert few.shape == (3, 3)
+    torch.testing.assert_close(model.extract_ipr(*PAIR), model.ipr_of(few))
+    dim = model.config.ipr_dim
+    assert model.ipr_of(drawn(40, 3)).shape == (40, dim)
+    rows = model.widen[0](drawn(40, 3))
+    assert torch.linalg.matrix_rank(rows - rows[0]) == 3
+    parts = {name.split(".")[0] for name in second.state_dict()}
+    assert parts == {"cpen", "denoiser", "dirformer"}  # use has nothing of it
 
 
 def test_the_mask_of_inpainting_is_not_standardised() -> None:

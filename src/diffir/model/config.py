@@ -67,6 +67,9 @@ class DiffIRConfig:
     logarithm of that."""
     teacher_blur: float = 0.0
     """σ in GT pixels of a Gaussian blur on the ground truth that CPEN of stage 1 sees."""
+    ipr_bottleneck: int = 0
+    """Numbers that Z of stage 1 is made of, by two linear layers; 0 is all 4C' of CPEN, as they
+    are. Few leak little of GT, and what is guessed then lies close together."""
     teacher_residual: bool = False
     """CPEN of stage 1 sees what GT has beyond LQ, enlarged by nearest neighbour, in place of GT:
     the same to a linear layer, but what was done to the picture is learnt from it much sooner."""
@@ -106,6 +109,10 @@ class DiffIRConfig:
             raise ValueError("insert_variance with timesteps 0 found; there is no step to vary")
         if not 0 <= self.teacher_blur < math.inf:
             raise ValueError(f"teacher_blur {self.teacher_blur} found; it must be 0 or more")
+        if not 0 <= self.ipr_bottleneck <= self.ipr_dim:
+            raise ValueError(
+                f"ipr_bottleneck {self.ipr_bottleneck} found; from 0 to {self.ipr_dim} is wanted"
+            )
         if self.prefill and self.in_channels != 4:
             raise ValueError(f"prefill with {self.in_channels} channels found; it wants a mask, 4")
         if self.constant_ipr:
@@ -124,6 +131,7 @@ class DiffIRConfig:
             "cpen_pooling": "mean",
             "teacher_blur": 0,
             "teacher_residual": False,
+            "ipr_bottleneck": 0,
         }
         for name, value in neutral.items():
             if getattr(self, name) != value:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import DiffIRConfig
-from .cpen import COLOURS, CPEN, BatchStandardization, ConstantIPR, standardised
+from .cpen import COLOURS, CPEN, LEAK, BatchStandardization, ConstantIPR, standardised
 from .denoiser import Denoiser
 from .diffusion import IPRDiffusion
 from .dirformer import DIRformer
@@ -21,6 +21,13 @@ def cpen_of(config: DiffIRConfig, in_channels: int, *, signed: bool = False) -> 
     return CPEN(in_channels, config.ipr_dim, config.cpen_blocks, config.cpen_pooling, signed)
 
 
+def widening(few: int, ipr_dim: int) -> nn.Sequential:
+    """From the numbers of a bottleneck to Z, which ends as CPEN does."""
+    return nn.Sequential(
+        nn.Linear(few, ipr_dim), nn.LeakyReLU(LEAK), nn.Linear(ipr_dim, ipr_dim), nn.LeakyReLU(LEAK)
+    )
+
+
 class DiffIRS1(nn.Module):
     """Stage 1: CPEN reads the IPR off LQ *and* ground truth, DIRformer learns to use it."""
 
@@ -31,11 +38,22 @@ class DiffIRS1(nn.Module):
         gt_channels = 3 * self.gt_unshuffle**2
         self.cpen = cpen_of(config, config.cpen_lq_channels + gt_channels)
         has_norm = config.ipr_norm == "batch"
-        self.norm = BatchStandardization(config.ipr_dim) if has_norm else nn.Identity()
+        few, dim = config.ipr_bottleneck, config.ipr_dim
+        self.narrow = nn.Linear(dim, few) if few else nn.Identity()
+        self.widen = widening(few, dim) if few else nn.Identity()
+        self.norm = BatchStandardization(dim) if has_norm else nn.Identity()
         self.dirformer = DIRformer(config)
 
     def extract_ipr(self, lq: Tensor, gt: Tensor) -> Tensor:
         """Z, (B, 4C'), of LQ (B, in_channels, H, W) and GT (B, 3, H·scale, W·scale)."""
+        return self.ipr_of(self.extract_few(lq, gt))
+
+    def ipr_of(self, few: Tensor) -> Tensor:
+        """Z, (B, 4C'), of the numbers that it is made of, (B, ipr_bottleneck or 4C')."""
+        return self.norm(self.widen(few))
+
+    def extract_few(self, lq: Tensor, gt: Tensor) -> Tensor:
+        """What Z is made of, (B, ipr_bottleneck or 4C'); arguments as `extract_ipr`."""
         if self.config.teacher_blur:
             gt = gaussian_blur(gt, self.config.teacher_blur)
         if self.config.prefill:
@@ -45,8 +63,8 @@ class DiffIRS1(nn.Module):
         if self.config.teacher_residual:
             gt = gt - F.interpolate(lq[:, :COLOURS], scale_factor=self.config.scale)
         lq = F.pixel_unshuffle(lq, self.config.cpen_unshuffle)
-        ipr = self.cpen(torch.cat([lq, F.pixel_unshuffle(gt, self.gt_unshuffle)], dim=1))
-        return self.norm(ipr)
+        seen = torch.cat([lq, F.pixel_unshuffle(gt, self.gt_unshuffle)], dim=1)
+        return self.narrow(self.cpen(seen))
 
     def forward(self, lq: Tensor, gt: Tensor) -> Tensor:
         """Restore LQ with the IPR of its own ground truth; (B, 3, H·scale, W·scale)."""

@@ -5,6 +5,8 @@ from torch import nn
 from diffir.model import DiffIRS1, DiffIRS2
 from diffir.model.cpen import LEAK, ConstantIPR
 
+MAKERS = ("cpen", "narrow", "widen", "denoiser")
+
 
 def he_initialised(model: DiffIRS1 | DiffIRS2) -> None:
     """Give CPEN and denoiser the weights of He et al. (arXiv 1502.01852), biases of 0.
@@ -15,7 +17,7 @@ def he_initialised(model: DiffIRS1 | DiffIRS2) -> None:
     """
     if isinstance(model.cpen, ConstantIPR):
         nn.init.normal_(model.cpen.ipr)
-    parts = [part for name, part in model.named_children() if name in ("cpen", "denoiser")]
+    parts = [part for name, part in model.named_children() if name in MAKERS]
     for layer in (layer for part in parts for layer in part.modules()):
         if isinstance(layer, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(layer.weight, a=LEAK)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from .criteria import Terms
 from .sharding import whole
 
-OF_THE_PRIOR = re.compile(r"model\.(cpen|dirformer\..*\.modulation[12])\..*")
+OF_THE_PRIOR = re.compile(r"model\.(cpen|narrow|widen|dirformer\..*\.modulation[12])\..*")
 """Parameters that make the IPR or take it, by their name in a stage."""
 
 

@@ -70,12 +70,11 @@ class Stage1(Stage):
 
     def forward(self, batch: Batch, noise: Noise) -> tuple[Terms, Tensor]:
         """L_rec, and what keeps Z from being the same everywhere, where that is asked for."""
-        ipr = self.model.extract_ipr(batch.lq, batch.gt)
+        few = self.model.extract_few(batch.lq, batch.gt)
+        ipr = self.model.ipr_of(few.detach() if self.recipe.facts_alone else few)
         of_ipr = self.variety(ipr)
         if self.reader is not None:
-            of_ipr["facts"] = self.recipe.facts_weight * self.reader(ipr, batch.facts)
-        if self.recipe.facts_alone:
-            ipr = ipr.detach()
+            of_ipr["facts"] = self.recipe.facts_weight * self.reader(few, batch.facts)
         if noise:
             ipr = ipr + self.recipe.teacher_noise * size_of(ipr) * noise["ipr"]
         restored = self.model.dirformer(batch.lq, ipr)
@@ -88,11 +87,12 @@ class Stage1(Stage):
 
 
 def reader_of(recipe: Recipe, config: DiffIRConfig) -> FactsReader:
-    """What reads off Z how LQ was made, for the crops that stage 1 begins with."""
+    """What reads off what Z is made of how LQ was made, for the crops that stage 1 begins with."""
     phase = recipe.stage1
     assert phase is not None
     side = config.scale * phase.lq_size
-    return FactsReader(recipe.degradation, config.scale, side, config.ipr_dim)
+    few = config.ipr_bottleneck or config.ipr_dim
+    return FactsReader(recipe.degradation, config.scale, side, few)
 
 
 class Stage2(Stage):
