@@ -11,7 +11,7 @@ from torch import Tensor
 
 from diffir.data import Batch, Draws, MotionBlur
 from diffir.errors import RecipeError
-from diffir.model import DiffIRS1
+from diffir.model import DiffIRConfig, DiffIRS1
 from diffir.presets import RECIPES, Preset, choose
 from diffir.recipe import Phase, Recipe
 from diffir.training.facts_reader import FactsReader, sample_of
@@ -34,10 +34,10 @@ def batch_of(size: int = 4) -> Batch:
     return Batch(lq=lq, gt=gt, facts=tuple(facts))
 
 
-def stage_1(**values: float) -> Stage1:
+def stage_1(config: DiffIRConfig = TINY, **values: float) -> Stage1:
     torch.manual_seed(0)
     recipe = Recipe(degradation=BLUR, stage1=PHASE, **values)  # type: ignore[arg-type]
-    return Stage1(DiffIRS1(TINY), recipe=recipe)
+    return Stage1(DiffIRS1(config), recipe=recipe)
 
 
 def gradient_of(term: Tensor, stage: Stage1) -> float:
@@ -148,3 +148,18 @@ def test_a_degradation_that_does_the_same_to_all_is_refused() -> None:
 
     with pytest.raises(RecipeError, match="does the same to all pictures"):
         FactsReader(Same(), 1, 16, 8)
+
+
+def test_with_a_bottleneck_facts_are_read_off_it_and_pixels_teach_what_widens_it() -> None:
+    config = replace(TINY, ipr_bottleneck=3)
+    stage, batch = stage_1(config, facts_weight=1, facts_alone=True), batch_of()
+    terms, _ = stage(batch, {})
+    assert stage.reader is not None
+    few = stage.model.extract_few(batch.lq, batch.gt)
+    torch.testing.assert_close(terms["facts"], stage.reader(few, batch.facts))
+    terms["pixel_l1"].backward(retain_graph=True)
+    model = stage.model
+    assert all(p.grad is None for part in (model.cpen, model.narrow) for p in part.parameters())
+    assert all(p.grad is not None for p in stage.model.widen.parameters())
+    terms["facts"].backward()
+    assert all(p.grad is not None for p in stage.model.narrow.parameters())

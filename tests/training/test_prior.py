@@ -137,13 +137,13 @@ def test_larger_iprs_do_not_escape_the_noise() -> None:
     seen = []
     stage.model.dirformer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[1]))
     noise = stage.noise(Draws((0, 1, 2), (0, 1, 2, 3)))
-    extract = stage.model.extract_ipr
+    ipr_of = stage.model.ipr_of
     for factor in (1, 10):
-        stage.model.extract_ipr = lambda lq, gt, by=factor: by * extract(lq, gt)  # type: ignore[method-assign]
+        stage.model.ipr_of = lambda few, by=factor: by * ipr_of(few)  # type: ignore[method-assign]
         stage(batch, noise)
     torch.testing.assert_close(seen[1], 10 * seen[0])
     source = torch.ones(4, 8, requires_grad=True)
-    stage.model.extract_ipr = lambda lq, gt: source  # type: ignore[method-assign]
+    stage.model.ipr_of = lambda few: source  # type: ignore[method-assign]
     stage(batch, noise)
     (slope,) = torch.autograd.grad(seen[2].sum(), source)
     assert torch.equal(slope, torch.ones(4, 8))
@@ -244,6 +244,13 @@ def test_stage_1_alone_trains_a_constant_and_its_file_is_for_use(
         more = [f"{phase}={{steps: 2, learning_rate: 0.1, batch_size: 4, lq_size: 8}}", *constant]
         with pytest.raises(RecipeError, match=f"{phase}=null"):
             train_in(tmp_path / phase, preset_of(*more), photos)
+
+
+def test_a_bottleneck_belongs_to_the_prior() -> None:
+    stage = stage_1(replace(TINY, ipr_bottleneck=3), modulation_rate=4)
+    prior = groups_of(stage)[1][1]
+    for part in (stage.model.narrow, stage.model.widen):
+        assert all(any(p is other for other in prior) for p in part.parameters())
 
 
 def test_a_run_from_before_departures_goes_on(tmp_path: Path, photos: Path) -> None:
