@@ -52,7 +52,7 @@ BOTH: dict[str, Change] = {
     ),
 }
 LENGTH = "path_length"
-LIES = ("path_length·cos 2·path_angle", "path_length·sin 2·path_angle")
+LIES = ("path_length·cos 2θ", "path_length·sin 2θ")
 BATCH, SIDE, RATE = 8, 64, 6e-4
 JUDGED = 32  # batches
 

@@ -110,8 +110,8 @@ def test_facts_become_numbers() -> None:
     np.testing.assert_array_equal(found["noise = gaussian"], [1, 0, 0])
     np.testing.assert_array_equal(found["jpeg_quality"], [30, np.nan, np.nan])
     turned = labels_of([{"a_length_2": 3.0, "a_angle_2": 45.0}, {"a_angle_2": 90.0}])
-    assert [*turned] == ["a_length_2", "a_length_2·cos 2·a_angle_2", "a_length_2·sin 2·a_angle_2"]
-    np.testing.assert_allclose(turned["a_length_2·sin 2·a_angle_2"], [3, np.nan], atol=1e-9)
+    assert [*turned] == ["a_length_2", "a_length_2·cos 2θ", "a_length_2·sin 2θ"]
+    np.testing.assert_allclose(turned["a_length_2·sin 2θ"], [3, np.nan], atol=1e-9)
     three = labels_of([{"blur": word} for word in "abc"])
     assert [*three] == ["blur = a", "blur = b", "blur = c"]
 
@@ -268,7 +268,7 @@ def test_the_facts_of_each_picture_are_probed_and_the_seed_chooses_them(tmp_path
     file = saved(tmp_path / "deblur.safetensors", loud(2, "deblur"), "deblur")
     first, second = probe(file, str(folder), degradation="phone"), probe(file, str(folder), seed=1)
     names = [row.fact for row in first.facts]
-    of_path = {f"path_length·{part} 2·path_angle" for part in ("cos", "sin")}
+    of_path = {f"path_length·{part} 2θ" for part in ("cos", "sin")}
     assert {"path_length", "shot_noise"} | of_path <= {*names}
     assert "jpeg_quality" not in names  # of fewer than 10
     assert (first.degradation, second.degradation) == ("phone", "motion")

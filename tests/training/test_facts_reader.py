@@ -51,7 +51,7 @@ def gradient_of(term: Tensor, stage: Stage1) -> float:
 def test_facts_have_mean_0_and_variance_1_and_those_that_never_differ_are_left_out() -> None:
     reader = FactsReader(BLUR, 1, 16, 8)
     facts = reader.standardised(sample_of(BLUR, 1, 16))
-    turned = [f"path_length·{part} 2·path_angle" for part in ("cos", "sin")]
+    turned = [f"path_length·{part} 2θ" for part in ("cos", "sin")]
     names = ["path_length", *turned, "shot_noise"]
     assert reader.names == names
     torch.testing.assert_close(facts.mean(dim=0), torch.zeros(4), atol=1e-4, rtol=0)

@@ -18,8 +18,8 @@ def labels_of(facts: Sequence[Facts]) -> dict[str, Numbers]:
     """What is known of N pictures as numbers (N), NaN where it is not known, by name.
 
     Angles, in degrees of 180, become the cosine and sine of their double, times the length of that
-    name where there is one: how a short path lies is neither to be seen nor of use. Of words, each
-    is 1 or 0.
+    name where there is one (`path_length·cos 2θ`): how a short path lies is neither to be seen nor
+    of use. Of words, each is 1 or 0.
     """
     labels: dict[str, Numbers] = {}
     for name in dict.fromkeys(name for known in facts for name in known):
@@ -30,9 +30,13 @@ def labels_of(facts: Sequence[Facts]) -> dict[str, Numbers]:
         numbers = of_numbers(values)
         if found := ANGLE.fullmatch(name):
             length = "length".join(found.groups())
-            known = any(length in fact for fact in facts)
-            size = of_numbers([fact.get(length) for fact in facts]) if known else 1.0
-            labels |= of_angles(f"{length}·" * known, name, numbers, size)
+            doubled = np.deg2rad(2 * numbers)
+            parts = {"cos": np.cos(doubled), "sin": np.sin(doubled)}
+            if any(length in fact for fact in facts):
+                size = of_numbers([fact.get(length) for fact in facts])
+                labels |= {f"{length}·{part} 2θ": size * parts[part] for part in parts}
+            else:
+                labels |= {f"{part} 2·{name}": parts[part] for part in parts}
         else:
             labels[name] = numbers
     return labels
@@ -41,15 +45,6 @@ def labels_of(facts: Sequence[Facts]) -> dict[str, Numbers]:
 def of_numbers(values: Sequence[float | str | None]) -> Numbers:
     """NaN for None."""
     return np.array([math.nan if value is None else float(value) for value in values])
-
-
-def of_angles(unit: str, name: str, degrees: Numbers, size: Numbers | float) -> dict[str, Numbers]:
-    """Cosine and sine of doubled angles, times a size."""
-    doubled = np.deg2rad(2 * degrees)
-    return {
-        f"{unit}cos 2·{name}": size * np.cos(doubled),
-        f"{unit}sin 2·{name}": size * np.sin(doubled),
-    }
 
 
 def of_words(name: str, values: Sequence[float | str | None]) -> dict[str, Numbers]:
