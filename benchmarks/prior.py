@@ -4,12 +4,12 @@
 
 Each variant trains its own stage 1 and from it stage 2, unless only stage 2 differs, which then
 learns from another variant's stage 1. The constant prior spends the steps of all phases in which
-the restorer learns on the same network, so that all restorers have learnt equally long. Printed,
-as Markdown, over centre crops and mean ± standard error over seeds: PSNR in dB of the network for
-use, in inpainting in the hole; its difference to the constant prior; what it loses when it gets the
-next picture's Ẑ; its PSNR with the true Z; how far Z differs between pictures, over its size.
-`--variants` names those wanted, all by default. Run again, it goes on where it was. `diffir probe`
-asks the files it leaves more.
+the restorer learns on the same network, so that all restorers have learnt equally long; but what
+begins with the constant's restorer has learnt longer. Printed, as Markdown, over centre crops and
+mean ± standard error over seeds: PSNR in dB of the network for use, in inpainting in the hole; its
+difference to the constant prior; what it loses when it gets the next picture's Ẑ; its PSNR with the
+true Z; how far Z differs between pictures, over its size. `--variants` names those wanted, all by
+default. Run again, it goes on where it was. `diffir probe` asks the files it leaves more.
 """
 
 import argparse
@@ -169,11 +169,15 @@ def variants_of(task: str, wanted: list[str] | None) -> dict[str, Variant]:
     """The variants that a task has, of those wanted, and those they need; by name, in order."""
     chosen = set(wanted or VARIANTS) | {CONSTANT}
     chosen |= {VARIANTS[name].teacher for name in chosen}
-    return {
-        name: variant
-        for name, variant in VARIANTS.items()
-        if name in chosen and not (task == WITHOUT_FACTS and "facts" in str(variant))
-    }
+    if task == WITHOUT_FACTS:
+        chosen = {name for name in chosen if name and not wants_facts(VARIANTS[name])}
+    return {name: variant for name, variant in VARIANTS.items() if name in chosen}
+
+
+def wants_facts(variant: Variant) -> bool:
+    """Whether it, or the teacher it learns from, has a loss of facts."""
+    taught = VARIANTS[variant.teacher].settings if variant.teacher else ()
+    return any("facts" in word for word in (*variant.settings, *taught))
 
 
 def warm_start(folder: Path, preset: Preset, place: Path) -> str:

@@ -11,9 +11,9 @@ MAKERS = ("cpen", "narrow", "widen", "denoiser")
 def he_initialised(model: DiffIRS1 | DiffIRS2) -> None:
     """Give CPEN and denoiser the weights of He et al. (arXiv 1502.01852), biases of 0.
 
-    Under PyTorch's usual weights each of their ten layers takes half of what differs between
-    pictures, and biases put the same to all: Z is a constant before anything is learnt. A learnt
-    constant gets the size that such a Z has.
+    Under PyTorch's usual weights every layer shrinks what differs between pictures, and biases add
+    the same to all: Z is nearly a constant before anything is learnt. A learnt constant gets the
+    size that such a Z has.
     """
     if isinstance(model.cpen, ConstantIPR):
         nn.init.normal_(model.cpen.ipr)
