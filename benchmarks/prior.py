@@ -73,6 +73,7 @@ TASKS: dict[str, tuple[Task, DiffIRConfig, Degradation]] = {
 LQ_SIDE = {"sr": 16, "blind-sr": 32}  # GT is as large as elsewhere
 FACTS_ALONE = ("facts_weight=0.1", "facts_alone=true")
 FEW = "network.ipr_bottleneck=8"
+NOISE = "network.beta_end=0.9999"  # ᾱ_T of 3e-5 in place of 3e-3
 READS = (
     "ipr_init=he",
     "network.cpen_standardise=true",
@@ -103,6 +104,8 @@ VARIANTS = {
     OURS: Variant((*READS, FEW, *FACTS_ALONE)),
     "ours, V1: no diffusion": Variant((*READS, FEW, "network.timesteps=0"), OURS),
     "ours, T = 1": Variant((*READS, FEW, "network.timesteps=1"), OURS),
+    "ours, Z_T noise alone": Variant((*READS, FEW, NOISE), OURS),
+    "ours, Z_T noise alone, T = 1": Variant((*READS, FEW, NOISE, "network.timesteps=1"), OURS),
     "ours, no facts": Variant((*READS, FEW)),
     "ours, facts beside": Variant((*READS, FEW, "facts_weight=0.1")),
     "ours, all numbers": Variant((*READS, *FACTS_ALONE)),

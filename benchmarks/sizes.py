@@ -1,6 +1,9 @@
 """Which sizes suit a small network: candidates trained for the same short time, then judged.
 
-    python benchmarks/sizes.py sr-x4 --data DATA --seconds 150
+    python benchmarks/sizes.py sr-x4 sr-x2 deblur inpaint --data DATA --seconds 120 -o sizes.png
+
+Printed as Markdown and, with `-o`, drawn: what a candidate costs against its PSNR, the front (those
+that none surpasses in both) as a line, the lite preset's sizes filled.
 
 Each candidate is a stage-2 network trained end to end on L1 alone (no teacher, so nothing leaks)
 for the same CPU seconds on one thread, bfloat16 autocast, batch 8, crops of 128 GT pixels (×4), 64
@@ -19,6 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from diffir.data import Bicubic, Feed, Source, Stream, imresize, open_sets, picture_files
@@ -41,11 +45,18 @@ SMALL = replace(LITE, dim=24, num_blocks=(3, 1, 1, 1))
 DEEP = replace(LITE, dim=24, num_blocks=(6, 1, 1, 1), num_refinement_blocks=6)
 WIDE = replace(LITE, dim=32, num_blocks=(4, 1, 1, 0), num_refinement_blocks=4)
 SHAPES = {"dim 24 [3,1,1,1] r2": SMALL, "dim 28 [4,1,1,1] r2": LITE}
-MORE = {"dim 24 [6,1,1,1] r6": DEEP, "dim 32 [4,1,1,0] r4": WIDE}
+MORE = {
+    "dim 24 [6,1,1,1] r6": DEEP,
+    "dim 32 [4,1,1,0] r4": WIDE,
+    "dim 16 [3,1,1,1] r2": replace(SMALL, dim=16),
+    "dim 24, C' 128": replace(SMALL, ipr_dim=512),
+    "dim 24, C' 16": replace(SMALL, ipr_dim=64),
+}
 SAME_SIZE = {
     "full resolution, dim 24": replace(SMALL, cpen_reduction=1),
     "half, dim 24": replace(SMALL, unshuffle=2, upscale=2, cpen_reduction=1),
     "half, dim 28": replace(LITE, unshuffle=2, upscale=2, cpen_reduction=1),
+    "half, dim 16": replace(SMALL, dim=16, unshuffle=2, upscale=2, cpen_reduction=1),
 }
 CANDIDATES: dict[str, dict[str, DiffIRConfig]] = {
     "sr-x4": {name: replace(config, upscale=4) for name, config in (SHAPES | MORE).items()},
@@ -59,6 +70,13 @@ CANDIDATES: dict[str, dict[str, DiffIRConfig]] = {
         for name, config in SAME_SIZE.items()
     },
 }
+CHOSEN = {
+    "sr-x4": "dim 24 [3,1,1,1] r2",
+    "sr-x2": "half, dim 24 [3,1,1,1] r2",
+    "deblur": "half, dim 24",
+    "inpaint": "half, dim 24",
+}
+"""The sizes of the lite presets."""
 BATCH, HOLE = 8, 48
 
 
@@ -186,26 +204,72 @@ def judge(task: str, model: DiffIRS2, pairs: list[Pair]) -> tuple[float, float]:
     return float(np.mean(values)), seconds / pixels * 1e6
 
 
+class Result(NamedTuple):
+    """What a candidate costs, in CPU seconds per megapixel of the result, and its PSNR in dB."""
+
+    name: str
+    cost: float
+    score: float
+
+
+def results_of(task: str, data: Path, seconds: float) -> list[Result]:
+    """Every candidate of a task, trained and judged; a row of Markdown printed for each."""
+    judged = judged_pairs(task, data)
+    print(f"\n| {task} | parameters | CPU s / megapixel | PSNR |\n| --- | --- | --- | --- |")
+    results = []
+    for name, config in CANDIDATES[task].items():
+        model = train(task, config, source_of(task, data, config.scale), seconds)
+        score, cost = judge(task, model, judged)
+        count = sum(parameter.numel() for parameter in model.parameters()) / 1e6
+        print(f"| {name} | {count:.2f} M | {cost:.1f} | {score:.2f} |", flush=True)
+        results.append(Result(name, cost, score))
+    return results
+
+
+def front(results: list[Result]) -> list[Result]:
+    """Those that are better than all that cost less, cheapest first."""
+    best = list[Result]()
+    for result in sorted(results, key=lambda result: (result.cost, -result.score)):
+        if not best or result.score > best[-1].score:
+            best.append(result)
+    return best
+
+
+def draw(results: dict[str, list[Result]], file: Path) -> None:
+    """A panel for each task."""
+    figure = Figure(figsize=(4.2 * len(results), 3.6), layout="constrained")
+    for axes, (task, of_task) in zip(
+        figure.subplots(1, len(results), squeeze=False)[0], results.items(), strict=True
+    ):
+        best = front(of_task)
+        axes.plot([r.cost for r in best], [r.score for r in best], color="0.7", zorder=1)
+        for result in of_task:
+            colour = "C0" if result.name == CHOSEN[task] else "white"
+            axes.scatter(result.cost, result.score, s=30, c=colour, edgecolors="C0", zorder=2)
+            axes.annotate(
+                result.name, (result.cost, result.score), (4, 4), textcoords="offset points", size=7
+            )
+        axes.set(title=task, xlabel="CPU seconds per megapixel", ylabel="PSNR [dB]", xscale="log")
+        axes.margins(x=0.35, y=0.15)
+    figure.savefig(file, dpi=110)
+
+
 def main() -> None:
-    """Print a row for each candidate of a task."""
+    """Train and judge the candidates of the tasks."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("task", choices=CANDIDATES)
+    parser.add_argument("tasks", choices=CANDIDATES, nargs="+")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seconds", type=float, default=150)
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="a PNG of the fronts")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    judged = judged_pairs(arguments.task, arguments.data)
-    print(
-        f"| {arguments.task} | parameters | CPU s / megapixel | PSNR |\n| --- | --- | --- | --- |"
-    )
-    for name, config in CANDIDATES[arguments.task].items():
-        source = source_of(arguments.task, arguments.data, config.scale)
-        model = train(arguments.task, config, source, arguments.seconds)
-        score, cost = judge(arguments.task, model, judged)
-        count = sum(parameter.numel() for parameter in model.parameters()) / 1e6
-        print(f"| {name} | {count:.2f} M | {cost:.1f} | {score:.2f} |", flush=True)
+    results = {
+        task: results_of(task, arguments.data, arguments.seconds) for task in arguments.tasks
+    }
+    if arguments.output:
+        draw(results, arguments.output)
 
 
 if __name__ == "__main__":
