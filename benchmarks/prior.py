@@ -71,9 +71,11 @@ TASKS: dict[str, tuple[Task, DiffIRConfig, Degradation]] = {
     "inpaint": (Inpainting(), NETWORK, HOLE),
 }
 LQ_SIDE = {"sr": 16, "blind-sr": 32}  # GT is as large as elsewhere
+PRIOR_SIDE = {"blind-sr": 64}  # in its phase CPEN is alone, and reads larger crops better
 FACTS_ALONE = ("facts_weight=0.1", "facts_alone=true")
 FEW = "network.ipr_bottleneck=8"
-NOISE = "network.beta_end=0.9999"  # ᾱ_T of 3e-5 in place of 3e-3
+CORRECTS = ("network.denoiser_residual=true", "network.denoiser_layers=3")
+QUICK = "prior.learning_rate=2e-3"
 READS = (
     "ipr_init=he",
     "network.cpen_standardise=true",
@@ -101,20 +103,24 @@ VARIANTS = {
     AUTHORS: Variant(),
     "V1: no diffusion": Variant(("network.timesteps=0",), AUTHORS),
     "T = 1": Variant(("network.timesteps=1",), AUTHORS),
-    OURS: Variant((*READS, FEW, *FACTS_ALONE)),
-    "ours, V1: no diffusion": Variant((*READS, FEW, "network.timesteps=0"), OURS),
-    "ours, T = 1": Variant((*READS, FEW, "network.timesteps=1"), OURS),
-    "ours, Z_T noise alone": Variant((*READS, FEW, NOISE), OURS),
-    "ours, Z_T noise alone, T = 1": Variant((*READS, FEW, NOISE, "network.timesteps=1"), OURS),
-    "ours, no facts": Variant((*READS, FEW)),
-    "ours, facts beside": Variant((*READS, FEW, "facts_weight=0.1")),
-    "ours, all numbers": Variant((*READS, *FACTS_ALONE)),
-    "ours, He's weights left out": Variant((*READS[1:], FEW, *FACTS_ALONE)),
-    "ours, standardised LQ left out": Variant((READS[0], *READS[2:], FEW, *FACTS_ALONE)),
-    "ours, logarithms left out": Variant((*READS[:2], READS[3], FEW, *FACTS_ALONE)),
-    "ours, residual left out": Variant((*READS[:3], FEW, *FACTS_ALONE)),
+    OURS: Variant((*READS, FEW, *FACTS_ALONE, *CORRECTS, QUICK)),
+    "ours, V1: no diffusion": Variant((*READS, FEW, QUICK, "network.timesteps=0"), OURS),
+    "ours, T = 1": Variant((*READS, FEW, *CORRECTS, QUICK, "network.timesteps=1"), OURS),
+    "ours, the usual chain": Variant((*READS, FEW, QUICK), OURS),
+    "ours, the usual rate": Variant((*READS, FEW, *CORRECTS), OURS),
+    "ours, no facts": Variant((*READS, FEW, *CORRECTS, QUICK)),
+    "ours, facts beside": Variant((*READS, FEW, "facts_weight=0.1", *CORRECTS, QUICK)),
+    "ours, all numbers": Variant((*READS, *FACTS_ALONE, *CORRECTS, QUICK)),
+    "ours, He's weights left out": Variant((*READS[1:], FEW, *FACTS_ALONE, *CORRECTS, QUICK)),
+    "ours, standardised LQ left out": Variant(
+        (READS[0], *READS[2:], FEW, *FACTS_ALONE, *CORRECTS, QUICK)
+    ),
+    "ours, logarithms left out": Variant(
+        (*READS[:2], READS[3], FEW, *FACTS_ALONE, *CORRECTS, QUICK)
+    ),
+    "ours, residual left out": Variant((*READS[:3], FEW, *FACTS_ALONE, *CORRECTS, QUICK)),
     "ours, identity modulation": Variant(
-        (*READS, FEW, *FACTS_ALONE, "network.identity_modulation=true")
+        (*READS, FEW, *FACTS_ALONE, *CORRECTS, QUICK, "network.identity_modulation=true")
     ),
     "facts alone": Variant(FACTS_ALONE),
     "facts beside": Variant(("facts_weight=0.1",)),
@@ -153,6 +159,8 @@ def preset_for(task: str, steps1: int, steps2: int, seed: int) -> Preset:
     # The phase of the prior alone costs half as much as the others, and the goal is the prior.
     for name, steps in {"prior": 2 * steps2 // 5, "joint": steps2 - 2 * steps2 // 5}.items():
         sized[name] = sized[name].model_copy(update={"steps": steps})
+    side = PRIOR_SIDE.get(task, sized["prior"].lq_size)
+    sized["prior"] = sized["prior"].model_copy(update={"lq_size": side})
     recipe = recipe.model_copy(
         update={"degradation": degradation, "ema_decay": 0.995, **sized}  # of so few steps
     )

@@ -25,6 +25,7 @@ NEUTRAL = {
     "teacher_blur": 0.0,
     "teacher_residual": False,
     "ipr_bottleneck": 0,
+    "denoiser_residual": False,
     "constant_ipr": False,
 }
 DEPARTURES: dict[str, dict[str, Any]] = {
@@ -37,6 +38,7 @@ DEPARTURES: dict[str, dict[str, Any]] = {
     "blur": {"teacher_blur": 1.5},
     "bottleneck": {"ipr_bottleneck": 3},
     "residual": {"teacher_residual": True},
+    "residual denoiser": {"denoiser_residual": True},
     "constant": {"constant_ipr": True, "timesteps": 0},
     "several": {"identity_modulation": True, "ipr_norm": "batch", "cpen_pooling": "mean_std"},
 }
@@ -118,6 +120,8 @@ def test_recipes_take_departures_by_name() -> None:
         {"constant_ipr": True, "timesteps": 0, "teacher_blur": 1.0},
         {"constant_ipr": True, "timesteps": 0, "teacher_residual": True},
         {"constant_ipr": True, "timesteps": 0, "ipr_bottleneck": 3},
+        {"denoiser_residual": True, "timesteps": 0},
+        {"denoiser_residual": True, "prediction": "epsilon"},
         {"ipr_bottleneck": -1},
         {"ipr_bottleneck": 257},
     ],
@@ -213,6 +217,20 @@ def test_small_spreads_survive_half_precision(tmp_path: Path) -> None:
     format.save(Checkpoint(model=model, task="sr"), path, torch.float16)
     read = format.read(path).model.norm
     torch.testing.assert_close(read.std, model.norm.std, rtol=1e-3, atol=0)
+
+
+# The denoiser
+
+
+def test_a_chain_that_corrects_begins_with_what_cpen_says() -> None:
+    _, model = networks(denoiser_residual=True)
+    lq, noise = PAIR[0], drawn(3, 32, seed=3)
+    condition = model.extract_condition(lq)
+    torch.testing.assert_close(model.denoiser(noise, 0.1, condition), condition)
+    ipr = model.estimate_ipr(lq, noise)
+    torch.testing.assert_close(ipr, condition)
+    (ipr - drawn(3, 32, seed=4)).abs().sum().backward()
+    assert model.denoiser.layers[-1].weight.grad.abs().sum() > 0
 
 
 # CPEN

@@ -73,6 +73,9 @@ class DiffIRConfig:
     teacher_residual: bool = False
     """CPEN of stage 1 sees what GT has beyond LQ, enlarged by nearest neighbour, in place of GT:
     the same to a linear layer, but what was done to the picture is learnt from it much sooner."""
+    denoiser_residual: bool = False
+    """The denoiser predicts what the condition lacks: the chain begins to learn where CPEN alone
+    would, and corrects it."""
     prefill: bool = False
     """Inpainting: begin with holes filled by averages of what is around, not with black ones."""
     constant_ipr: bool = False
@@ -112,6 +115,11 @@ class DiffIRConfig:
         if not 0 <= self.ipr_bottleneck <= self.ipr_dim:
             raise ValueError(
                 f"ipr_bottleneck {self.ipr_bottleneck} found; from 0 to {self.ipr_dim} is wanted"
+            )
+        if self.denoiser_residual and not (self.timesteps and self.prediction == "x0"):
+            raise ValueError(
+                f"denoiser_residual with timesteps {self.timesteps} and prediction "
+                f"{self.prediction} found; it wants a chain that predicts x0"
             )
         if self.prefill and self.in_channels != 4:
             raise ValueError(f"prefill with {self.in_channels} channels found; it wants a mask, 4")

@@ -7,19 +7,37 @@ from .cpen import LEAK
 
 
 class Denoiser(nn.Module):
-    """An MLP without residuals: the diffusion steps cost next to nothing beside DIRformer."""
+    """An MLP: the diffusion steps cost next to nothing beside DIRformer."""
 
-    def __init__(self, ipr_dim: int, num_layers: int, signed: bool) -> None:
-        """Build; `signed` leaves the last activation out, as a prediction of noise needs."""
+    def __init__(
+        self, ipr_dim: int, num_layers: int, signed: bool, *, residual: bool = False
+    ) -> None:
+        """Build.
+
+        Args:
+            ipr_dim: 4C'.
+            num_layers: linear layers after the first.
+            signed: whether the last activation is left out, as a prediction of noise needs.
+            residual: whether it predicts what the condition lacks; at first, nothing.
+        """
         super().__init__()
         layers: list[nn.Module] = [nn.Linear(2 * ipr_dim + 1, ipr_dim), nn.LeakyReLU(LEAK)]
         for _ in range(num_layers):
             layers += [nn.Linear(ipr_dim, ipr_dim), nn.LeakyReLU(LEAK)]
-        if signed:
+        if signed or residual:
             layers.pop()
         self.layers = nn.Sequential(*layers)
+        self.residual = residual
+        if residual:
+            self.begin_with_the_condition()
+
+    def begin_with_the_condition(self) -> None:
+        """Make the last layer one of zeros: the prediction is then the condition."""
+        for parameter in self.layers[-1].parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, z: Tensor, time: float, condition: Tensor) -> Tensor:
         """Predict (B, 4C') from z (B, 4C'), the scaled timestep and the condition (B, 4C')."""
         t = z.new_full((z.shape[0], 1), time)
-        return self.layers(torch.cat([condition, t, z], dim=1))
+        predicted = self.layers(torch.cat([condition, t, z], dim=1))
+        return condition + predicted if self.residual else predicted

@@ -86,6 +86,7 @@ class DiffIRS2(nn.Module):
                 config.ipr_dim,
                 config.denoiser_layers,
                 signed=has_both_signs or config.prediction == "epsilon",
+                residual=config.denoiser_residual,
             )
         self.diffusion = IPRDiffusion(config)
         self.dirformer = DIRformer(config)

@@ -17,7 +17,10 @@ from diffir.recipe import MaskedL1, Phase, Recipe
 
 from .adversary import DiscriminatorStage, load_discriminator
 
-FREE = ("timesteps", "beta_start", "beta_end", "beta_schedule", "prediction", "insert_variance")
+FREE = (
+    *("timesteps", "beta_start", "beta_end", "beta_schedule", "prediction", "insert_variance"),
+    *("denoiser_layers", "denoiser_residual"),
+)
 """What a teacher has no use for, so that one serves all kinds of diffusion."""
 
 

@@ -23,3 +23,5 @@ def he_initialised(model: DiffIRS1 | DiffIRS2) -> None:
             nn.init.kaiming_normal_(layer.weight, a=LEAK)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
+    if isinstance(model, DiffIRS2) and model.config.denoiser_residual:
+        model.denoiser.begin_with_the_condition()

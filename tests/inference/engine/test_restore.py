@@ -70,6 +70,7 @@ DEPARTURES = {
     "standardised input": {"cpen_standardise": True},
     "spread": {"cpen_pooling": "mean_std"},
     "logarithm of spread": {"cpen_pooling": "mean_log_std"},
+    "residual denoiser": {"denoiser_residual": True},
     "no diffusion": {"timesteps": 0},
     "constant": {"constant_ipr": True, "timesteps": 0},
 }
