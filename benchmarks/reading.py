@@ -64,10 +64,12 @@ def extract(model: DiffIRS1 | DiffIRS2, batch: Batch) -> Tensor:
     return model.extract_condition(batch.lq)
 
 
-def batches(preset: Preset, words: list[str], seed: int, steps: int) -> Iterator[Batch]:
+def batches(
+    preset: Preset, words: list[str], seed: int, steps: int, side: int = SIDE
+) -> Iterator[Batch]:
     """Crops of photos, blurred."""
     feed = feed_of(preset, words, device=torch.device("cpu"))
-    return Stream(feed, lambda _: (SIDE, BATCH), (seed,)).batches(0, steps)
+    return Stream(feed, lambda _: (side, BATCH), (seed,)).batches(0, steps)
 
 
 def learnt(

@@ -19,6 +19,7 @@ from diffir.errors import WeightsError
 from diffir.integrations.shapes import config_of
 from diffir.loading import bundled_file, weights_file
 from diffir.model import DiffIRS2
+from diffir.presets.preset import GUIDED
 
 BUNDLED = [preset.name for preset in PRESETS.values() if bundled_file(preset)]
 
@@ -37,7 +38,7 @@ def test_the_numbers_of_every_preset_are_told_by_names_and_shapes(preset):
     "changes",
     [
         {"denoiser_layers": 4},
-        {"cpen_pooling": "mean_std"},
+        {**GUIDED, "denoiser_layers": 2},
         {"norm_bias": False},
         {"num_refinement_blocks": 0},
         {"num_heads": (2, 2, 4, 4)},

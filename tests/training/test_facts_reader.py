@@ -87,6 +87,16 @@ def test_cpen_may_learn_from_facts_alone() -> None:
     assert gradient_of(terms["pixel_l1"], stage) == 0
 
 
+def test_where_nothing_is_known_pixels_teach_cpen_all_the_same() -> None:
+    stage, batch = stage_1(facts_weight=3, facts_alone=True), batch_of()
+    pairs = replace(batch, facts=({"picture": "a.png"},) * len(batch.gt))
+    terms, _ = stage(pairs, {})
+    assert float(terms["facts"].detach()) == 0
+    assert gradient_of(terms["pixel_l1"], stage) > 0
+    some = replace(batch, facts=(*pairs.facts[:-1], batch.facts[-1]))
+    assert gradient_of(stage(some, {})[0]["pixel_l1"], stage) == 0
+
+
 def test_z_comes_to_tell_the_facts() -> None:
     stage, batch = stage_1(facts_weight=1), batch_of()
     adam = torch.optim.Adam(stage.parameters(), lr=3e-3)

@@ -2,13 +2,16 @@
 
 What names and shapes don't show is taken as in the presets: heads apart, that is the diffusion
 (T = 4, β scaled linearly, x0-prediction), the residual around the network, holes that are filled
-before it (by the lite network alone) and the plain modulation.
+before it (by the lite network alone), the plain modulation and, where CPEN pools deviations too,
+all that belongs to a prior that is taught.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from diffir.checkpoints.sizes import count, ffn_expansion
 from diffir.model import DiffIRConfig
+from diffir.presets.preset import GUIDED
 
 Shapes = Mapping[str, Sequence[int]]
 
@@ -35,7 +38,7 @@ def config_of(shapes: Shapes) -> DiffIRConfig:
     hidden = [shapes[f"{block}.ffn.project_in.weight"][0] // 2 for block in first]
     ipr_dim, pooled = shapes["cpen.mlp.0.weight"][:2]
     cpen_unshuffle = _root(shapes["cpen.embed.0.weight"][1] // channels)
-    return DiffIRConfig(
+    config = DiffIRConfig(
         in_channels=channels,
         unshuffle=unshuffle,
         upscale=upscale,
@@ -51,9 +54,10 @@ def config_of(shapes: Shapes) -> DiffIRConfig:
         ipr_dim=ipr_dim,
         cpen_blocks=count(shapes, "cpen.blocks", "body.0.weight"),
         cpen_reduction=cpen_unshuffle * upscale // (4 * unshuffle),
-        cpen_pooling="mean_std" if pooled == 2 * ipr_dim else "mean",
         denoiser_layers=count(shapes, "denoiser.layers", "weight") - 1,
     )
+    taught = GUIDED | {"denoiser_layers": config.denoiser_layers}
+    return replace(config, **taught) if pooled == 2 * ipr_dim else config
 
 
 def _root(square: int) -> int:

@@ -6,7 +6,7 @@ from diffir.data import MotionBlur
 from diffir.model import DiffIRConfig
 from diffir.tasks import Deblurring
 
-from .preset import Preset, lite, lite_recipe
+from .preset import Preset, guided, lite, lite_recipe
 
 DEBLUR = Preset(
     name="deblur",
@@ -17,10 +17,12 @@ DEBLUR = Preset(
 
 # At half the resolution, a third of the time and, in a short training, the better picture:
 # python benchmarks/sizes.py deblur (docs/results.md).
-DEBLUR_LITE = Preset(
-    name="deblur-lite",
-    summary="motion blur away, small enough for CPUs",
-    task=Deblurring(),
-    config=replace(lite(DEBLUR.config), unshuffle=2, upscale=2),
-    recipe=lite_recipe(lq_size=128, degradation=MotionBlur()),
+DEBLUR_LITE = guided(
+    Preset(
+        name="deblur-lite",
+        summary="motion blur away, small enough for CPUs",
+        task=Deblurring(),
+        config=replace(lite(DEBLUR.config), unshuffle=2, upscale=2),
+        recipe=lite_recipe(lq_size=128, degradation=MotionBlur()),
+    )
 )

@@ -1,6 +1,7 @@
 """Preset: a named network with its task, the recipe that trains it and its bundled weights."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
@@ -10,6 +11,15 @@ from diffir.recipe import Phase, Recipe
 from diffir.tasks import Task
 
 BICUBIC = Bicubic()
+GUIDED: dict[str, Any] = {
+    "cpen_standardise": True,
+    "cpen_pooling": "mean_log_std",
+    "teacher_residual": True,
+    "ipr_bottleneck": 8,
+    "denoiser_layers": 3,
+    "denoiser_residual": True,
+}
+"""What makes a prior carry how LQ was made, where that is drawn (docs/prior.md)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,3 +65,19 @@ def lite_recipe(lq_size: int, degradation: Degradation = BICUBIC) -> Recipe:
         gradient_clip=0.25,
         precision="bfloat16",
     )
+
+
+def guided(preset: Preset) -> Preset:
+    """A lite network whose prior is taught how LQ was made, in place of the authors' form."""
+    recipe = preset.recipe
+    assert recipe is not None
+    assert recipe.prior is not None
+    taught = recipe.model_copy(
+        update={
+            "ipr_init": "he",
+            "facts_weight": 0.1,
+            "facts_alone": True,
+            "prior": recipe.prior.model_copy(update={"steps": 2000, "learning_rate": 2e-3}),
+        }
+    )
+    return replace(preset, config=replace(preset.config, **GUIDED), recipe=taught)

@@ -55,7 +55,8 @@ class Recipe(Values):
     """In stage 1, of the error of a linear layer that reads off Z what was drawn when LQ was made:
     blur, noise, quality, the share of the hole."""
     facts_alone: bool = False
-    """In stage 1, CPEN learns from that alone: Z tells of the degradation and of nothing else."""
+    """In stage 1, CPEN learns from that alone: Z tells of the degradation and of nothing else. From
+    a batch of pairs, of which nothing is known, it learns by the pixels all the same."""
     modulation_rate: Positive = 1.0
     """In stage 1, the rate of CPEN and of the blocks' modulation, in units of the phase's."""
     gradient_clip: float | None = Field(default=None, gt=0)

@@ -53,6 +53,10 @@ class FactsReader(nn.Module):
         errors = torch.where(known, self.layer(ipr.float()) - true.nan_to_num(), 0.0)
         return errors.square().sum() / known.sum().clamp(min=1)
 
+    def knows_of(self, facts: Sequence[Facts]) -> bool:
+        """Whether a fact is known of any of these pictures."""
+        return bool(self.standardised(facts).isfinite().any())
+
     def standardised(self, facts: Sequence[Facts]) -> Tensor:
         """(B, number of facts), NaN where one is not known."""
         labels = labels_of(facts)

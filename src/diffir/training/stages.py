@@ -71,7 +71,7 @@ class Stage1(Stage):
     def forward(self, batch: Batch, noise: Noise) -> tuple[Terms, Tensor]:
         """L_rec, and what keeps Z from being the same everywhere, where that is asked for."""
         few = self.model.extract_few(batch.lq, batch.gt)
-        ipr = self.model.ipr_of(few.detach() if self.recipe.facts_alone else few)
+        ipr = self.model.ipr_of(few.detach() if self.learns_from_facts_alone(batch) else few)
         of_ipr = self.variety(ipr)
         if self.reader is not None:
             of_ipr["facts"] = self.recipe.facts_weight * self.reader(few, batch.facts)
@@ -79,6 +79,11 @@ class Stage1(Stage):
             ipr = ipr + self.recipe.teacher_noise * size_of(ipr) * noise["ipr"]
         restored = self.model.dirformer(batch.lq, ipr)
         return self.restoration(restored, batch) | of_ipr, restored
+
+    def learns_from_facts_alone(self, batch: Batch) -> bool:
+        """Whether CPEN does; of pairs as they are nothing is known, so pixels have to teach it."""
+        reader = self.reader if self.recipe.facts_alone else None
+        return reader is not None and reader.knows_of(batch.facts)
 
     def variety(self, ipr: Tensor) -> Terms:
         """Terms of the IPRs (B, 4C') of all processes."""
