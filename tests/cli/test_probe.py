@@ -75,6 +75,8 @@ def test_each_question_has_a_table_and_the_report_the_same_numbers() -> None:
     assert f"{report['spreads'][1]['quantiles'][2]:.3f}" in result.output
     assert f"{report['modulation'][0]['scale']:.3f}" in result.output
     assert f"{report['steps'][3]['distance']:.4f}" in result.output
+    (line,) = [line for line in result.output.splitlines() if "of another noise, to" in line]
+    assert f"{report['other_noise']['distance']:.4f}" in line
     assert "10 pictures of photos; LQ: motion, seed 0" in result.output
     assert report["pictures"] == 10
 

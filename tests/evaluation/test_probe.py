@@ -131,7 +131,9 @@ def test_a_fact_that_z_holds_is_read_off_it_and_the_guess_is_told_apart() -> Non
     true[:, 3] = torch.from_numpy(lengths).float() / 40
     guessed = torch.from_numpy(drawn(1, 40, 16, seed=1)).float()
     facts: list[dict[str, float | str]] = [{"path_length": length} for length in lengths]
-    priors = Priors(steps=guessed, condition=guessed[0], true=true, facts=facts)
+    priors = Priors(
+        steps=guessed, of_other_noise=guessed[0], condition=guessed[0], true=true, facts=facts
+    )
     (row,) = facts_read(priors, seed=0)
     assert (row.fact, row.pictures) == ("path_length", 40)
     assert row.readings["true Z"].r2 > 0.8
@@ -141,7 +143,9 @@ def test_a_fact_that_z_holds_is_read_off_it_and_the_guess_is_told_apart() -> Non
 def test_the_spread_is_over_pictures_and_over_size() -> None:
     ipr = 3 + drawn(6, 8)
     tensor = torch.from_numpy(ipr).float()
-    (found,) = spreads_of(Priors(steps=tensor[None], condition=tensor, true=None, facts=[]))
+    (found,) = spreads_of(
+        Priors(steps=tensor[None], of_other_noise=tensor, condition=tensor, true=None, facts=[])
+    )
     each = ipr.std(axis=0, ddof=1) / abs(ipr).mean(axis=0)
     assert found.relative == pytest.approx(ipr.std(axis=0, ddof=1).mean() / abs(ipr).mean())
     assert found.quantiles == pytest.approx(np.quantile(each, [0.1, 0.5, 0.9]))
@@ -211,6 +215,8 @@ def test_every_z_is_the_one_that_its_name_says(tmp_path: Path, photos: str) -> N
         padded = [pad_to_multiple(pair.lq, 16) for pair in pairs]
         steps = torch.cat([model.estimate_ipr_steps(lq, noise) for lq in padded], dim=1)
         condition = torch.cat([model.extract_condition(lq) for lq in padded])
+        noise, _ = noise_for(model.config, seed=1)
+        other = torch.cat([model.estimate_ipr(lq, noise) for lq in padded])
         true = torch.cat(
             [
                 teacher.extract_ipr(lq, pad_to_multiple(pair.gt, 32))
@@ -225,6 +231,7 @@ def test_every_z_is_the_one_that_its_name_says(tmp_path: Path, photos: str) -> N
     use, next_one = "network for use", [1, 2, 3, 0]
     wanted = {
         (use, "its own Ẑ"): (model, own),
+        (use, "the Ẑ of another noise"): (model, other),
         (use, "CPEN's guess, no diffusion"): (model, condition),
         (use, "another picture's Ẑ"): (model, own[next_one]),
         (use, "the mean Ẑ"): (model, mean(own)),
@@ -246,13 +253,18 @@ def test_every_z_is_the_one_that_its_name_says(tmp_path: Path, photos: str) -> N
         assert found[key].psnr == pytest.approx(fmean(values), abs=1e-4), key
         assert found[key].difference == pytest.approx(fmean(apart), abs=1e-4), key
         assert found[key].error == pytest.approx(stdev(apart) / 2, abs=1e-4), key
-    assert len({round(row.psnr, 4) for row in found.values()}) == len(found)
+    differing = [row.psnr for row in found.values() if row.ipr != "the Ẑ of another noise"]
+    assert len({round(psnr, 4) for psnr in differing}) == len(differing) == len(found) - 1
     assert [row.ipr for row in report.spreads] == ["guessed Ẑ", "true Z"]
     assert report.steps_lead_to == "true Z"
     distances = (steps - true).abs().mean(dim=(1, 2))
     assert [row.distance for row in report.steps] == pytest.approx(distances.tolist(), rel=1e-4)
     relative = distances / true.abs().mean()
     assert [row.relative for row in report.steps] == pytest.approx(relative.tolist(), rel=1e-4)
+    assert report.other_noise is not None
+    moved = (other - own).abs().mean()
+    assert report.other_noise.distance == pytest.approx(float(moved), rel=1e-4)
+    assert report.other_noise.relative == pytest.approx(float(moved / own.abs().mean()), rel=1e-4)
     alone = probe(files[1], photos)
     assert alone.steps_lead_to == "guessed Ẑ"
     assert alone.steps[-1].distance == 0 < alone.steps[0].distance
@@ -300,6 +312,7 @@ def test_without_diffusion_the_condition_is_what_it_restores_with(
     report = probe(file, photos)
     assert [row.ipr for row in report.scores][1] == "another picture's Ẑ"
     assert len(report.steps) == 1
+    assert report.other_noise is None
 
 
 def test_a_constant_prior_differs_nowhere(tmp_path: Path, photos: str) -> None:

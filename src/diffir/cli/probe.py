@@ -138,4 +138,6 @@ def steps(report: "ProbeReport") -> Table:
     table = Table("after step", "distance", "over mean |Z|", box=None)
     for row in report.steps:
         table.add_row(str(row.step), f"{row.distance:.4f}", f"{row.relative:.3f}")
+    if other := report.other_noise:
+        table.add_row("of another noise, to Ẑ", f"{other.distance:.4f}", f"{other.relative:.3f}")
     return table

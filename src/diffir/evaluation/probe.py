@@ -38,6 +38,7 @@ LEVELS = {
     "decoders.2": "level 1, up",
     "refinement": "refinement",
 }
+OTHER_SEED = 1  # of the noise, beside the protocol's
 OWN, GUESSED, TRUE = "its own Ẑ", "guessed Ẑ", "true Z"
 
 
@@ -49,6 +50,8 @@ class Priors:
     """Ẑ after each step, (T, N, 4C')."""
     condition: Tensor
     """(N, 4C')."""
+    of_other_noise: Tensor
+    """Ẑ of a chain that began in another noise, (N, 4C')."""
     true: Tensor | None
     facts: list[Facts]
 
@@ -114,6 +117,7 @@ def probe(
         modulation=modulation_of(network, priors.guessed.to(device)),
         steps=steps_of(priors),
         steps_lead_to=GUESSED if priors.true is None else TRUE,
+        other_noise=noise_moves(priors) if network.config.timesteps else None,
         notes=notes,
     )
 
@@ -122,17 +126,20 @@ def read(
     network: DiffIRS2, teacher: DiffIRS1 | None, pictures: Iterable[Batch], device: torch.device
 ) -> Priors:
     """All Z of the pictures, and what is known of each."""
-    steps, conditions, true, facts = list[Tensor](), list[Tensor](), list[Tensor](), list[Facts]()
+    steps, others = list[Tensor](), list[Tensor]()
+    conditions, true, facts = list[Tensor](), list[Tensor](), list[Facts]()
     for picture in pictures:
         pair = placed(picture, device)
         lq = pad_to_multiple(pair.lq, network.config.multiple_of)
         steps.append(guessed_ipr_steps(network, pair).float().cpu())
+        others.append(guessed_ipr_steps(network, pair, OTHER_SEED)[-1].float().cpu())
         conditions.append(network.extract_condition(lq).float().cpu())
         if teacher is not None:
             true.append(true_ipr(teacher, pair).float().cpu())
         facts += picture.facts or ({},)
     return Priors(
         steps=torch.cat(steps, dim=1),
+        of_other_noise=torch.cat(others),
         condition=torch.cat(conditions),
         true=torch.cat(true) if true else None,
         facts=facts,
@@ -146,7 +153,10 @@ def handed_to(
     own, use = priors.guessed, "network for use"
     rows: list[tuple[str, str, DiffIRS1 | DiffIRS2, Tensor]] = [(use, OWN, network, own)]
     if network.config.timesteps:
-        rows.append((use, "CPEN's guess, no diffusion", network, priors.condition))
+        rows += [
+            (use, "the Ẑ of another noise", network, priors.of_other_noise),
+            (use, "CPEN's guess, no diffusion", network, priors.condition),
+        ]
     rows += [
         (use, "another picture's Ẑ", network, own.roll(-1, dims=0)),
         (use, "the mean Ẑ", network, mean_of(own)),
@@ -266,3 +276,10 @@ def steps_of(priors: Priors) -> list[Step]:
         Step(step=number, distance=distance, relative=distance / size)
         for number, distance in enumerate(distances, start=1)
     ]
+
+
+def noise_moves(priors: Priors) -> Step:
+    """How far another noise leads away."""
+    distance = float((priors.of_other_noise - priors.guessed).abs().mean())
+    relative = distance / float(priors.guessed.abs().mean())
+    return Step(step=len(priors.steps), distance=distance, relative=relative)

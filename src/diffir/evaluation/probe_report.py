@@ -80,4 +80,6 @@ class ProbeReport:
     modulation: list[Modulated]
     steps: list[Step]
     steps_lead_to: str
+    other_noise: Step | None
+    """How far the Ẑ of another noise is from that of seed 0; None without diffusion."""
     notes: list[str]

@@ -30,22 +30,22 @@ def true_ipr(network: DiffIRS1, pair: Batch) -> Tensor:
     )
 
 
-def guessed_ipr_steps(network: DiffIRS2, pair: Batch) -> Tensor:
-    """Ẑ after each reverse step from Gaussian noise, as in use; (steps, 1, 4C')."""
+def guessed_ipr_steps(network: DiffIRS2, pair: Batch, seed: int = SEED) -> Tensor:
+    """Ẑ after each reverse step from the Gaussian noise of a seed, as in use; (steps, 1, 4C')."""
     lq = pad_to_multiple(pair.lq, network.config.multiple_of)
-    start, step_noise = noise_for(network.config)
+    start, step_noise = noise_for(network.config, seed)
     return network.estimate_ipr_steps(
         lq, start.to(lq), None if step_noise is None else step_noise.to(lq)
     )
 
 
-def noise_for(config: DiffIRConfig) -> tuple[Tensor, Tensor | None]:
+def noise_for(config: DiffIRConfig, seed: int = SEED) -> tuple[Tensor, Tensor | None]:
     """(1, 4C') to start from, and (T, 1, 4C') for a chain with inserted variance.
 
-    Every picture has the same, the one of the Restorer's seed 0.
+    Every picture has the same, the one of the Restorer's seed.
     """
     draws = 1 + config.timesteps * config.insert_variance
-    generator = torch.Generator().manual_seed(SEED)
+    generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(draws, 1, config.ipr_dim, generator=generator)
     return noise[0], noise[1:] if config.insert_variance else None
 
