@@ -9,7 +9,8 @@ begins with the constant's restorer has learnt longer. Printed, as Markdown, ove
 mean ± standard error over seeds: PSNR in dB of the network for use, in inpainting in the hole; its
 difference to the constant prior; what it loses when it gets the next picture's Ẑ; its PSNR with the
 true Z; how far Z differs between pictures, over its size. `--variants` names those wanted, all by
-default. Run again, it goes on where it was. `diffir probe` asks the files it leaves more.
+default; `--set network.dim=8` and such change all of them alike, the constant, too. Run again, it
+goes on where it was. `diffir probe` asks the files it leaves more.
 """
 
 import argparse
@@ -30,7 +31,7 @@ from diffir.evaluation.protocol import own_ipr, restored_with, score
 from diffir.evaluation.validate import validator
 from diffir.loading import load
 from diffir.model import DiffIRConfig, DiffIRS1, DiffIRS2
-from diffir.presets import Preset
+from diffir.presets import Preset, choose
 from diffir.recipe import Phase
 from diffir.tasks import Deblurring, Inpainting, SuperResolution, Task
 
@@ -223,6 +224,7 @@ def lost_by_anothers(network: DiffIRS2, pairs: list[Batch]) -> float:
 def scores_of(arguments: argparse.Namespace, seed: int) -> dict[str, Scores]:
     """The scores of every variant for a seed."""
     preset = preset_for(arguments.task, arguments.steps1, arguments.steps2, seed)
+    preset = choose({preset.name: preset}, preset.name, arguments.set)
     folder = arguments.output / arguments.task / f"seed{seed}"
     degradation, scale = TASKS[arguments.task][2], preset.config.scale
     val = str(arguments.output / f"val-{arguments.task}")
@@ -282,6 +284,7 @@ def main() -> None:
     )
     parser.add_argument("task", choices=TASKS)
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, metavar="VARIANT")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     arguments = arguments_of(parser)
     torch.set_num_threads(1)
     _, config, degradation = TASKS[arguments.task]
