@@ -107,6 +107,9 @@ VARIANTS = {
     OURS: Variant((*READS, FEW, *FACTS_ALONE, *CORRECTS, QUICK)),
     "ours, V1: no diffusion": Variant((*READS, FEW, QUICK, "network.timesteps=0"), OURS),
     "ours, T = 1": Variant((*READS, FEW, *CORRECTS, QUICK, "network.timesteps=1"), OURS),
+    "ours, four times as long in the prior's phase": Variant(
+        (*READS, FEW, *CORRECTS, QUICK, "prior.steps=2240"), OURS
+    ),
     "ours, the usual chain": Variant((*READS, FEW, QUICK), OURS),
     "ours, the usual rate": Variant((*READS, FEW, *CORRECTS), OURS),
     "ours, no facts": Variant((*READS, FEW, *CORRECTS, QUICK)),
