@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from prior import preset_for
-from reading import JUDGED, SIDE, batches
+from reading import JUDGED, SIDE, asked_of, batches
 from small_budget import error
 from torch import Tensor, nn
 
@@ -115,11 +115,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("teacher")
-    parser.add_argument("--train", nargs="+", required=True)
-    parser.add_argument("--val", nargs="+", required=True)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=1000)
-    arguments = parser.parse_args()
+    arguments = asked_of(parser)
     torch.set_num_threads(1)
     teacher = load(arguments.teacher)
     assert isinstance(teacher, DiffIRS1)

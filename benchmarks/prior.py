@@ -160,7 +160,7 @@ def preset_for(task: str, steps1: int, steps2: int, seed: int) -> Preset:
         name: phase.model_copy(update={"lq_size": LQ_SIDE.get(task, phase.lq_size)})
         for name, phase in recipe.phases().items()
     }
-    # The phase of the prior alone costs half as much as the others, and the goal is the prior.
+    # By crops of one size the phase of the prior costs half as much, and the goal is the prior.
     for name, steps in {"prior": 2 * steps2 // 5, "joint": steps2 - 2 * steps2 // 5}.items():
         sized[name] = sized[name].model_copy(update={"steps": steps})
     side = PRIOR_SIDE.get(task, sized["prior"].lq_size)

@@ -126,16 +126,21 @@ def row(
     return found
 
 
+def asked_of(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """What is learnt from, judged by and how long, after the parser's own words."""
+    parser.add_argument("--train", nargs="+", required=True)
+    parser.add_argument("--val", nargs="+", required=True)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=1000)
+    return parser.parse_args()
+
+
 def main() -> None:
     """Teach all, print the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--train", nargs="+", required=True)
-    parser.add_argument("--val", nargs="+", required=True)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=1000)
-    arguments = parser.parse_args()
+    arguments = asked_of(parser)
     torch.set_num_threads(1)
     print("| sees | CPEN | length | how it lies |\n| --- | --- | --- | --- |")
     for sees, kind, rows in (("LQ", DiffIRS2, LQ), ("LQ and GT", DiffIRS1, BOTH)):

@@ -263,6 +263,7 @@ def test_every_z_is_the_one_that_its_name_says(tmp_path: Path, photos: str) -> N
     assert [row.relative for row in report.steps] == pytest.approx(relative.tolist(), rel=1e-4)
     assert report.other_noise is not None
     moved = (other - own).abs().mean()
+    assert moved > 0
     assert report.other_noise.distance == pytest.approx(float(moved), rel=1e-4)
     assert report.other_noise.relative == pytest.approx(float(moved / own.abs().mean()), rel=1e-4)
     alone = probe(files[1], photos)

@@ -119,7 +119,8 @@ class DiffIRConfig:
         if self.denoiser_residual and not (self.timesteps and self.prediction == "x0"):
             raise ValueError(
                 f"denoiser_residual with timesteps {self.timesteps} and prediction "
-                f"{self.prediction} found; it wants a chain that predicts x0"
+                f"{self.prediction} found; it wants a chain that predicts x0, "
+                f"so set it to false first"
             )
         if self.prefill and self.in_channels != 4:
             raise ValueError(f"prefill with {self.in_channels} channels found; it wants a mask, 4")

@@ -250,10 +250,12 @@ def require_facts(recipe: Recipe) -> None:
     if recipe.facts_weight and isinstance(recipe.degradation, Bicubic):
         raise RecipeError(
             "facts_weight with degradation bicubic found, for which nothing is drawn; "
-            "leave it out, or take another degradation"
+            "set it to 0 and facts_alone to false, or take another degradation"
         )
     if recipe.facts_alone and not recipe.facts_weight:
-        raise RecipeError("facts_alone without facts_weight found; give it a weight, say 0.1")
+        raise RecipeError(
+            "facts_alone without facts_weight found; give it a weight, say 0.1, or set it to false"
+        )
 
 
 def for_use(network: DiffIRS1 | DiffIRS2) -> DiffIRS2:
