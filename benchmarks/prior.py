@@ -97,9 +97,15 @@ AUTHORS = "the authors' form"
 CONSTANT = "constant prior"
 OURS = "ours"
 WARM = "begun with the constant's restorer"
+LONG_OURS = "ours, four times as long in the prior's phase"
+LONG_CONSTANT = "constant prior, as many steps as that in all"
+LONG_V1 = f"{LONG_OURS}, V1"
+LONG_T1 = f"{LONG_OURS}, T = 1"
+LONG = "prior.steps=2240"
 NO_PRIOR = ("network.timesteps=0", "network.constant_ipr=true", "prior=null", "joint=null")
 VARIANTS = {
     CONSTANT: Variant(NO_PRIOR),
+    LONG_CONSTANT: Variant((*NO_PRIOR, "finetune.steps=3080")),
     "constant prior, He's size": Variant((*NO_PRIOR, "ipr_init=he")),
     AUTHORS: Variant(),
     "V1: no diffusion": Variant(("network.timesteps=0",), AUTHORS),
@@ -107,9 +113,9 @@ VARIANTS = {
     OURS: Variant((*READS, FEW, *FACTS_ALONE, *CORRECTS, QUICK)),
     "ours, V1: no diffusion": Variant((*READS, FEW, QUICK, "network.timesteps=0"), OURS),
     "ours, T = 1": Variant((*READS, FEW, *CORRECTS, QUICK, "network.timesteps=1"), OURS),
-    "ours, four times as long in the prior's phase": Variant(
-        (*READS, FEW, *CORRECTS, QUICK, "prior.steps=2240"), OURS
-    ),
+    LONG_OURS: Variant((*READS, FEW, *CORRECTS, QUICK, LONG), OURS),
+    LONG_V1: Variant((*READS, FEW, QUICK, LONG, "network.timesteps=0"), OURS),
+    LONG_T1: Variant((*READS, FEW, *CORRECTS, QUICK, LONG, "network.timesteps=1"), OURS),
     "ours, the usual chain": Variant((*READS, FEW, QUICK), OURS),
     "ours, the usual rate": Variant((*READS, FEW, *CORRECTS), OURS),
     "ours, no facts": Variant((*READS, FEW, *CORRECTS, QUICK)),

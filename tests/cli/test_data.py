@@ -98,6 +98,19 @@ def test_shards_are_made_and_learnt_from() -> None:
     )
 
 
+def test_pairs_are_made_beforehand_and_learnt_from() -> None:
+    words = ("data", "degrade", "photos", "made", "--degradation")
+    refused("'milde' found; take one of bicubic", *words, "milde")
+    refused("motion keeps the size", *words, "motion", "--scale", "2")
+    result = call(*words, "mild", "--scale", "2", "--copies", "2")
+    assert result.exit_code == 0, result.output
+    assert "made/pairs.yaml: what --data of `diffir train` takes" in result.output
+    assert (
+        call("data", "check", "made/pairs.yaml", "--scale", "2").output
+        == "3 pictures checked, nothing found\n"
+    )
+
+
 def test_a_bad_picture_is_skipped_or_stops_the_sharding() -> None:
     Path("photos/b.png").write_bytes(b"no picture")
     refused("not a picture", "data", "shard", "photos", "shards", "--on-bad", "stop")

@@ -242,7 +242,7 @@ def test_skipping_a_photo_changes_no_other_draw(photos: Path) -> None:
 
 def test_when_every_photo_is_bad_the_run_ends(tmp_path: Path) -> None:
     corrupt(tmp_path / "p/z.png")
-    with pytest.raises(DataError, match=r"in a row can't be read: .*z\.png"):
+    with pytest.raises(DataError, match=r"in a row can't be read, the last: .*z\.png"):
         crops(opened(tmp_path / "p"), 1)
 
 

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from diffir.losses import charbonnier, masked_l1, pixel_l1
+from diffir.losses import charbonnier, masked_l1, negative_psnr, pixel_l1
 
 
 def uniform(*shape: int, seed: int = 0) -> Tensor:
@@ -68,3 +68,23 @@ def test_bfloat16_stays_finite() -> None:
     assert restored.grad is not None
     assert total.isfinite()
     assert restored.grad.isfinite().all()
+
+
+def test_negative_psnr_is_the_mean_over_pictures_in_db() -> None:
+    errors = (RESTORED - GT).square().flatten(1).mean(1)
+    wanted = (10 * errors.log10()).mean()
+    torch.testing.assert_close(negative_psnr(RESTORED, GT), wanted, atol=1e-5, rtol=0)
+    assert negative_psnr(GT + 0.1, GT).item() == pytest.approx(-20, abs=1e-4)
+
+
+def test_beside_a_mask_it_is_that_of_the_hole() -> None:
+    restored = torch.where(left_half() > 0, GT + 0.1, torch.zeros(()))
+    assert negative_psnr(restored, GT, left_half()).item() == pytest.approx(-20, abs=1e-4)
+
+
+def test_equal_pictures_and_no_hole_at_all_teach_nothing() -> None:
+    for restored, mask in ((GT, None), (RESTORED, torch.zeros(2, 1, 8, 6))):
+        learning = restored.clone().requires_grad_()
+        negative_psnr(learning, GT, mask).backward()
+        assert learning.grad is not None
+        assert not learning.grad.any()

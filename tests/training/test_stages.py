@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from diffir.data import Batch, Draws
 from diffir.loading import load_checkpoint
-from diffir.losses import charbonnier, ipr_kl, ipr_l2, masked_l1
+from diffir.losses import charbonnier, ipr_kl, ipr_l2, masked_l1, negative_psnr
 from diffir.model import DiffIRConfig, DiffIRS1, DiffIRS2, dirformer
 from diffir.model.dirformer import Level
 from diffir.presets import RECIPES, choose
-from diffir.recipe import Charbonnier, IPRLoss, MaskedL1
+from diffir.recipe import Charbonnier, IPRLoss, MaskedL1, NegativePSNR
 from diffir.training import build
 from diffir.training.build import train
 from diffir.training.criteria import RestorationLoss
@@ -106,6 +106,8 @@ def test_the_loss_of_masks_sees_the_mask() -> None:
     terms, restored = Stage1(model, RestorationLoss(settings))(batch, {})
     wanted = masked_l1(restored, batch.gt, mask, 10, 3)
     torch.testing.assert_close(terms, {"masked_l1": wanted})
+    terms, _ = Stage1(model, RestorationLoss(NegativePSNR(weight=3)))(batch, {})
+    torch.testing.assert_close(terms, {"psnr": 3 * negative_psnr(restored, batch.gt, mask)})
 
 
 @pytest.mark.parametrize("kind", [PriorPhase, SingleStep])

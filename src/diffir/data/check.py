@@ -83,9 +83,9 @@ def check(
                 Finding(file=name, kind=kind_of_unfit(text), message=text)
                 for name, text in unfit.items()
             ]
-    files = [file for pair in pairs for file in pair if file]
+    files = [*dict.fromkeys(file for pair in pairs for file in pair if file)]
     found = {item.file: item for item in watch(in_order(seen, files, jobs), len(files))}
-    gts = [found[gt] for gt, _ in pairs]
+    gts = [found[gt] for gt in dict.fromkeys(gt for gt, _ in pairs)]  # which may have many LQs
     for item in found.values():
         findings += looked_at(item)
     findings += too_small(gts, crop)

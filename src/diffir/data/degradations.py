@@ -25,6 +25,9 @@ class MakesPairs(Protocol):
     on_device: ClassVar[bool]
     """Whether a GPU makes them faster than the workers that read the pictures."""
 
+    def model_dump(self, *, mode: str = "python") -> dict[str, Any]:
+        """Its settings; `json`: as files hold them."""
+
     def margin(self, scale: int) -> int:
         """GT pixels wanted around the crop, a multiple of the scale."""
 

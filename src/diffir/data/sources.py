@@ -116,6 +116,7 @@ class Pictures:
 
     def sample(self, size: CropSize, draw: np.random.Generator) -> Sample:
         """A crop of a picture, on the grid of LQ's pixels."""
+        last = ""
         for _ in range(MOST_TRIES):
             entry = self.drawn(size, draw)
             try:
@@ -123,8 +124,8 @@ class Pictures:
             except PictureError as error:
                 if self.on_bad == "stop":
                     raise DataError(str(error)) from error
-                self.skipped[entry.gt.name] = str(error)
-        raise DataError(f"{MOST_TRIES} pictures in a row can't be read: {one_of(self.skipped)}")
+                self.skipped[entry.gt.name] = last = str(error)
+        raise DataError(f"{MOST_TRIES} pictures in a row can't be read, the last: {last}")
 
     def crop(self, entry: Entry, size: CropSize, draw: np.random.Generator) -> Sample:
         """A crop of this picture. Raises PictureError where it can't be read."""

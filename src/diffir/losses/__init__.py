@@ -14,7 +14,7 @@ from .adversarial import (
 from .discriminators import PatchDiscriminator, UNetDiscriminator
 from .ipr import ipr_kl, ipr_l1, ipr_l2
 from .perceptual import VGG19_LAYER_WEIGHTS, HighReceptiveFieldLoss, PerceptualLoss, gram
-from .pixel import charbonnier, masked_l1, pixel_l1
+from .pixel import charbonnier, masked_l1, negative_psnr, pixel_l1
 from .resnet import DilatedResNet50, load_dilated_resnet50
 from .vgg import VGG19, load_vgg19
 from .weights import PublicWeights, find_weights, load_into, read_weights
@@ -46,6 +46,7 @@ __all__ = [
     "load_into",
     "load_vgg19",
     "masked_l1",
+    "negative_psnr",
     "pixel_l1",
     "r1_penalty",
     "read_weights",

@@ -39,13 +39,24 @@ class MaskedL1(Values):
     hole_weight: NotNegative = HOLE_WEIGHT
 
 
+class NegativePSNR(Values):
+    """What is measured afterwards: mean instead of median where more than one answer is possible.
+
+    In dB, so its gradient is some hundred times L1's; beside a mask, of the hole alone.
+    """
+
+    kind: Literal["psnr"] = "psnr"
+    weight: NotNegative = 0.01
+
+
 PIXEL_LOSSES: dict[str, Values] = {
     "pixel_l1": PixelL1(),
     "charbonnier": Charbonnier(),
     "masked_l1": MaskedL1(),
+    "psnr": NegativePSNR(),
 }
 PixelLoss: TypeAlias = Annotated[
-    Annotated[PixelL1 | Charbonnier | MaskedL1, Field(discriminator="kind")],
+    Annotated[PixelL1 | Charbonnier | MaskedL1 | NegativePSNR, Field(discriminator="kind")],
     BeforeValidator(named(PIXEL_LOSSES)),
 ]
 

@@ -16,10 +16,19 @@ from diffir.losses import (
     load_dilated_resnet50,
     load_vgg19,
     masked_l1,
+    negative_psnr,
     pixel_l1,
 )
 from diffir.losses.variety import ipr_covariance, ipr_variance
-from diffir.recipe import Charbonnier, IPRLoss, MaskedL1, Perceptual, PixelLoss, VGG19Features
+from diffir.recipe import (
+    Charbonnier,
+    IPRLoss,
+    MaskedL1,
+    NegativePSNR,
+    Perceptual,
+    PixelLoss,
+    VGG19Features,
+)
 
 Terms = dict[str, Tensor]
 """Losses by name, weighted: their sum is minimised, and each is logged."""
@@ -33,6 +42,8 @@ def pixel_term(settings: PixelLoss, restored: Tensor, batch: Batch) -> Tensor:
         return masked_l1(restored, batch.gt, batch.mask, *weights)
     if isinstance(settings, Charbonnier):
         return settings.weight * charbonnier(restored, batch.gt, settings.eps)
+    if isinstance(settings, NegativePSNR):
+        return settings.weight * negative_psnr(restored, batch.gt, batch.mask)
     return settings.weight * pixel_l1(restored, batch.gt)
 
 

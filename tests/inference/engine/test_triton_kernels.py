@@ -1,4 +1,4 @@
-"""The GPU's programs without a GPU: interpreted, and compiled but not run."""
+"""The GPU's programs: interpreted, compiled but not run, and where there is a GPU on it."""
 
 import importlib.util
 import os
@@ -39,6 +39,13 @@ def test_interpreted_they_give_what_plain_torch_gives() -> None:
 @pytest.mark.timeout(600)
 def test_they_compile_for_gpus_within_what_these_have(tmp_path: Path) -> None:
     run("triton_compiling.py", TRITON_INTERPRET="0", TRITON_CACHE_DIR=str(tmp_path))
+
+
+@needs_triton
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.timeout(600)
+def test_on_a_gpu_they_give_what_plain_torch_gives() -> None:
+    run("triton_cases.py", TRITON_INTERPRET="0")
 
 
 def test_without_triton_plain_torch_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
-"""What test_triton_kernels.py runs in a process where Triton interprets its programs on numpy."""
+"""What test_triton_kernels.py runs in a process of its own: interpreted on numpy, or on a GPU."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 import pytest
@@ -16,6 +17,7 @@ from diffir.inference.engine.triton_kernels import TritonKernels
 from diffir.model import DiffIRS2
 from diffir.model.blocks import LayerNorm2d
 
+HERE = torch.device("cpu" if os.environ.get("TRITON_INTERPRET") == "1" else "cuda")
 SIZES = [(1, 1), (3, 27)]  # rows and width; a tile has 64 pixels
 DTYPES = [torch.float32, torch.bfloat16]
 EXACT = 1e-5  # the same sums in another order
@@ -23,8 +25,15 @@ COARSE = 2**-6  # of the largest: a few roundings to the 8 bits of bfloat16, at 
 Run = Callable[[Kernels], list[Tensor]]
 
 
+@pytest.fixture(autouse=True)
+def here() -> Iterator[None]:
+    with HERE:
+        yield
+
+
 def numbers(*shape: int) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape))) / 4
+    generator = torch.Generator("cpu").manual_seed(sum(shape))
+    return torch.randn(*shape, generator=generator, device="cpu").to(HERE) / 4
 
 
 def apart(*shape: int) -> Tensor:
@@ -152,7 +161,7 @@ def test_the_height_of_stripes_changes_no_bit() -> None:
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_the_trial_finds_them_right(dtype: torch.dtype) -> None:
     plain = Kernels(dtype)
-    chosen = choice.tried(choice.triton_kernels, plain, torch.device("cpu"))
+    chosen = choice.tried(choice.triton_kernels, plain, HERE)
     assert isinstance(chosen, TritonKernels)
     assert chosen.dtype == dtype
 
