@@ -98,6 +98,7 @@ CONSTANT = "constant prior"
 OURS = "ours"
 WARM = "begun with the constant's restorer"
 LONG_OURS = "ours, four times as long in the prior's phase"
+EQUAL_CONSTANT = "constant prior, as many steps as ours in all"
 LONG_CONSTANT = "constant prior, as many steps as that in all"
 LONG_V1 = f"{LONG_OURS}, V1"
 LONG_T1 = f"{LONG_OURS}, T = 1"
@@ -105,6 +106,7 @@ LONG = "prior.steps=2240"
 NO_PRIOR = ("network.timesteps=0", "network.constant_ipr=true", "prior=null", "joint=null")
 VARIANTS = {
     CONSTANT: Variant(NO_PRIOR),
+    EQUAL_CONSTANT: Variant((*NO_PRIOR, "finetune.steps=1400")),
     LONG_CONSTANT: Variant((*NO_PRIOR, "finetune.steps=3080")),
     "constant prior, He's size": Variant((*NO_PRIOR, "ipr_init=he")),
     AUTHORS: Variant(),
