@@ -5,12 +5,13 @@
 Each variant trains its own stage 1 and from it stage 2, unless only stage 2 differs, which then
 learns from another variant's stage 1. The constant prior spends the steps of all phases in which
 the restorer learns on the same network, so that all restorers have learnt equally long; but what
-begins with the constant's restorer has learnt longer. Printed, as Markdown, over centre crops and
-mean ± standard error over seeds: PSNR in dB of the network for use, in inpainting in the hole; its
-difference to the constant prior; what it loses when it gets the next picture's Ẑ; its PSNR with the
-true Z; how far Z differs between pictures, over its size. `--variants` names those wanted, all by
-default; `--set network.dim=8` and such change all of them alike, the constant, too. Run again, it
-goes on where it was. `diffir probe` asks the files it leaves more.
+begins with the constant's restorer has learnt longer. Two more constants get the steps of the
+prior's phase, too, once and four times: all that the others spend. Printed, as Markdown, over
+centre crops and mean ± standard error over seeds: PSNR in dB of the network for use, in inpainting
+in the hole; its difference to the constant prior; what it loses when it gets the next picture's Ẑ;
+its PSNR with the true Z; how far Z differs between pictures, over its size. `--variants` names
+those wanted, all by default; `--set network.dim=8` and such change all of them alike, the constant,
+too. Run again, it goes on where it was. `diffir probe` asks the files it leaves more.
 """
 
 import argparse
@@ -32,7 +33,6 @@ from diffir.evaluation.validate import validator
 from diffir.loading import load
 from diffir.model import DiffIRConfig, DiffIRS1, DiffIRS2
 from diffir.presets import Preset, choose
-from diffir.recipe import Phase
 from diffir.tasks import Deblurring, Inpainting, SuperResolution, Task
 
 RGB = replace(NETWORK, in_channels=3, global_residual=True)
@@ -91,6 +91,8 @@ class Variant:
 
     settings: tuple[str, ...] = ()
     teacher: str = ""
+    longer: int = 0
+    """Of a constant: how many times the steps of the prior's phase it gets on top."""
 
 
 AUTHORS = "the authors' form"
@@ -106,8 +108,8 @@ LONG = "prior.steps=2240"
 NO_PRIOR = ("network.timesteps=0", "network.constant_ipr=true", "prior=null", "joint=null")
 VARIANTS = {
     CONSTANT: Variant(NO_PRIOR),
-    EQUAL_CONSTANT: Variant((*NO_PRIOR, "finetune.steps=1400")),
-    LONG_CONSTANT: Variant((*NO_PRIOR, "finetune.steps=3080")),
+    EQUAL_CONSTANT: Variant(NO_PRIOR, longer=1),
+    LONG_CONSTANT: Variant(NO_PRIOR, longer=4),
     "constant prior, He's size": Variant((*NO_PRIOR, "ipr_init=he")),
     AUTHORS: Variant(),
     "V1: no diffusion": Variant(("network.timesteps=0",), AUTHORS),
@@ -182,10 +184,13 @@ def preset_for(task: str, steps1: int, steps2: int, seed: int) -> Preset:
 def preset_of_variant(variant: Variant, preset: Preset) -> Preset:
     """The preset, for a constant with the joint phase as one of fine-tuning."""
     assert preset.recipe is not None
-    joint: Phase | None = preset.recipe.joint
+    joint, prior = preset.recipe.joint, preset.recipe.prior
     if "network.constant_ipr=true" not in variant.settings:
         return preset
-    return replace(preset, recipe=preset.recipe.model_copy(update={"finetune": joint}))
+    assert joint is not None
+    assert prior is not None
+    more = joint.model_copy(update={"steps": joint.steps + variant.longer * prior.steps})
+    return replace(preset, recipe=preset.recipe.model_copy(update={"finetune": more}))
 
 
 def variants_of(task: str, wanted: list[str] | None) -> dict[str, Variant]:
