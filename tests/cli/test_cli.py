@@ -42,7 +42,7 @@ VERBS = [
         "app",
     ),
 ]
-DATA_VERBS = ["check", "blur-video", "masks", "prepare", "preview", "shard"]
+DATA_VERBS = ["check", "degrade", "blur-video", "masks", "prepare", "preview", "shard"]
 
 
 @pytest.fixture(scope="session")
