@@ -19,6 +19,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from diffir.errors import WeightsError
 from diffir.inference.engine import restore, run
 from diffir.inference.engine.choice import kernels_for
 from diffir.inference.engine.kernels import Kernels
@@ -36,7 +37,7 @@ def network(preset: Preset) -> DiffIRS2:
     """On the CPU."""
     try:
         found = load(preset.name)
-    except Exception:  # no weights of that name here
+    except WeightsError:
         torch.manual_seed(0)
         found = DiffIRS2(preset.config)
     assert isinstance(found, DiffIRS2)
