@@ -51,7 +51,7 @@ def whole(model: DiffIRS2, dtype: torch.dtype, lq: Tensor, noise: Tensor) -> Ten
 
 def stripes(model: DiffIRS2, dtype: torch.dtype, lq: Tensor, noise: Tensor) -> Tensor:
     """The engine, by Triton's programs where a trial finds them right."""
-    setattr(run, "kernels_for", kernels_for)  # noqa: B010  (no name of its own there)
+    setattr(run, "kernels_for", kernels_for)  # noqa: B010  (imported there, not exported)
     return restore(model, lq, noise, dtype=dtype)
 
 
