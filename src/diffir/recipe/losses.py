@@ -42,7 +42,7 @@ class MaskedL1(Values):
 class NegativePSNR(Values):
     """What is measured afterwards: mean instead of median where more than one answer is possible.
 
-    In dB, whose gradient is far larger than L1's: hence the weight. Beside a mask, of the hole alone.
+    In dB, whose gradient is far larger than L1's: hence the weight. Beside a mask, of the hole.
     """
 
     kind: Literal["psnr"] = "psnr"
