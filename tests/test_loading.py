@@ -10,7 +10,7 @@ from official import network, run, toy, write_lightning, write_pth
 from diffir import loading
 from diffir.checkpoints import Checkpoint, format
 from diffir.errors import WeightsError
-from diffir.loading import convert, load, load_checkpoint
+from diffir.loading import convert, load, load_checkpoint, weights_digest
 from diffir.presets import PRESETS
 
 
@@ -65,6 +65,55 @@ def test_a_path_is_never_a_preset():
 
 def test_a_folder_is_refused(tmp_path):
     assert "no file" in refused(tmp_path)
+
+
+def two_networks(folder: Path, **changes) -> tuple[Path, Path]:
+    """Networks that differ, the second one's file beside the first one's under its long name."""
+    files = folder / "mine.safetensors", folder / "mine-detail.safetensors"
+    for seed, (file, config) in enumerate(
+        zip(files, (toy("sr-x4"), toy("sr-x4", **changes)), strict=True)
+    ):
+        format.save(Checkpoint(model=network(2, config, seed), task="sr"), file)
+    return files
+
+
+def test_detail_takes_weights_between_those_of_two_networks(tmp_path):
+    faithful, detailed = two_networks(tmp_path)
+    ends = load(faithful).state_dict(), load(detailed).state_dict()
+    found = load_checkpoint(faithful, detail=0.25)
+    assert found.training["detail"] == 0.25
+    for name, weight in found.model.state_dict().items():
+        torch.testing.assert_close(weight, 0.75 * ends[0][name] + 0.25 * ends[1][name])
+    assert torch.equal(run(load(faithful, detail=1)), run(load(detailed)))
+    assert torch.equal(run(load(faithful, detail=0)), run(load(faithful)))
+
+
+def test_detail_of_a_preset_is_taken_from_the_preset_of_the_longer_name(toy_preset, monkeypatch):
+    longer = replace(PRESETS["toy"], name="toy-detail")
+    monkeypatch.setitem(PRESETS, "toy-detail", longer)
+    assert "no weights toy-detail found for more detail" in refused("toy", detail=0.5)
+    other = Checkpoint(model=network(2, longer.config, 7), task="deblur")
+    format.save(other, loading.WEIGHTS / "toy-detail.safetensors")
+    assert torch.equal(run(load("toy", detail=1)), run(other.model))
+
+
+def test_a_detail_that_cannot_be_had_is_told(tmp_path):
+    alone = tmp_path / "alone.safetensors"
+    format.save(Checkpoint(model=network(2, toy("sr-x4")), task="sr"), alone)
+    message = refused(alone, detail=0.5)
+    assert "no weights" in message
+    assert "alone-detail.safetensors found for more detail" in message
+    assert "take real-x4-lite" in message
+    for none in (-0.1, 1.1, float("nan")):
+        assert f"detail {none:g} found; wanted a number from 0 to 1" in refused(alone, detail=none)
+    faithful, _ = two_networks(tmp_path, dim=16)
+    assert "two networks of different form found" in refused(faithful, detail=0.5)
+
+
+def test_results_are_known_by_all_the_weights_that_made_them(tmp_path):
+    faithful, detailed = two_networks(tmp_path)
+    alone, mixed = weights_digest(faithful), weights_digest(faithful, 0.5)
+    assert mixed == f"{alone}+{weights_digest(detailed)}"
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth", ".bin"])

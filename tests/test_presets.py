@@ -15,7 +15,14 @@ PUBLISHED = {
     "inpaint": (26_232_746, 26_402_474),
     "inpaint-big": (49_313_194, 49_482_922),
 }
-LITE = {"sr-x4-lite": 4, "sr-x2-lite": 2, "real-x4-lite": 4, "deblur-lite": 1, "inpaint-lite": 1}
+LITE = {
+    "sr-x4-lite": 4,
+    "sr-x2-lite": 2,
+    "real-x4-lite": 4,
+    "real-x4-lite-detail": 4,
+    "deblur-lite": 1,
+    "inpaint-lite": 1,
+}
 LITE_LIMIT = 4_900_000  # fp16 stays under 10 MB
 
 

@@ -24,7 +24,14 @@ INPAINTING = {
     "inpaint-big": (40 * 25 * K, 120),
 }
 PUBLISHED = ["deblur", "sr-x4", *REAL, *INPAINTING]
-LITE = ["sr-x4-lite", "sr-x2-lite", "real-x4-lite", "deblur-lite", "inpaint-lite"]
+LITE = {
+    "sr-x4-lite",
+    "sr-x2-lite",
+    "real-x4-lite",
+    "real-x4-lite-detail",
+    "deblur-lite",
+    "inpaint-lite",
+}
 TOYS = ["toy-sr", "toy-real", "toy-deblur", "toy-inpaint"]
 
 

@@ -9,10 +9,12 @@ import torch
 import yaml
 
 from diffir.checkpoints import Checkpoint, format, official
+from diffir.checkpoints.blend import blended
 from diffir.checkpoints.checkpoint import read_head
 from diffir.checkpoints.folder import weights_in
 from diffir.checkpoints.hub import fetch, hub_name, told_place
 from diffir.errors import WeightsError
+from diffir.files import digest_of
 from diffir.model import DiffIRS1, DiffIRS2
 from diffir.presets import PRESETS, Preset
 from diffir.tasks import TASKS
@@ -20,6 +22,8 @@ from diffir.tasks import TASKS
 WEIGHTS = Path(__file__).parent / "weights"
 SPEED = "seconds_per_megapixel"
 """Of the input, by one thread of the CPU that the card names."""
+DETAIL = "-detail"
+"""What a network's name has more where it was trained on against a discriminator."""
 
 
 def load(
@@ -28,6 +32,7 @@ def load(
     task: str | None = None,
     scale: int | None = None,
     revision: str | None = None,
+    detail: float = 0.0,
 ) -> DiffIRS1 | DiffIRS2:
     """A network ready for use: in eval mode, float32, on the CPU.
 
@@ -38,11 +43,18 @@ def load(
         task: refuse a network of another task.
         scale: refuse a network of another scale.
         revision: of a repository on the Hub: a branch, a tag or a commit.
+        detail: from 0, near the truth, to 1, crisp: weights between those of a network and those
+            of the one that was trained on from it against a discriminator. That one's name ends
+            in `-detail`: the preset real-x4-lite-detail, or mine-detail.safetensors beside
+            mine.safetensors.
 
     Raises:
         WeightsError: when there is no such file, it is broken or unsafe, or is not what was asked.
     """
-    return load_checkpoint(path_or_name, task=task, scale=scale, revision=revision).model
+    checkpoint = load_checkpoint(
+        path_or_name, task=task, scale=scale, revision=revision, detail=detail
+    )
+    return checkpoint.model
 
 
 def load_checkpoint(
@@ -51,10 +63,13 @@ def load_checkpoint(
     task: str | None = None,
     scale: int | None = None,
     revision: str | None = None,
+    detail: float = 0.0,
 ) -> Checkpoint:
     """As `load`, with the facts that travel with the network."""
-    path = weights_file(path_or_name, revision)
+    path, *others = weights_files(path_or_name, detail, revision)
     checkpoint = _read(path)
+    for other in others:
+        checkpoint = blended(checkpoint, _read(other), detail)
     facts = {"task": (checkpoint.task, task), "scale": (checkpoint.config.scale, scale)}
     for what, (found, asked) in facts.items():
         if asked is not None and asked != found:
@@ -104,6 +119,44 @@ def weights_file(path_or_name: str | Path, revision: str | None = None) -> Path:
         f"no file and no preset {str(path_or_name)!r} found; give the path of a weights file, "
         f"or a preset: {', '.join(near)}"
     )
+
+
+def weights_files(
+    path_or_name: str | Path, detail: float = 0.0, revision: str | None = None
+) -> list[Path]:
+    """The files that a network is made of: one, or two for one between them.
+
+    Raises:
+        WeightsError: as `weights_file`, for a detail that is none, and where the second is missing.
+    """
+    if not 0 <= detail <= 1:
+        raise WeightsError(f"detail {detail:g} found; wanted a number from 0 to 1")
+    file = weights_file(path_or_name, revision)
+    return [file, detailed_file(path_or_name, file)] if detail else [file]
+
+
+def detailed_file(path_or_name: str | Path, file: Path) -> Path:
+    """The weights trained on from those in `file` against a discriminator; raises WeightsError."""
+    wanted: str | Path
+    if path_or_name in PRESETS:
+        wanted = f"{path_or_name}{DETAIL}"
+        preset = PRESETS.get(wanted)
+        found = None if preset is None else bundled_file(preset) or own_file(preset)
+    else:
+        wanted = file.with_name(f"{file.stem}{DETAIL}{file.suffix}")
+        found = wanted if wanted.is_file() else None
+    if found is not None:
+        return found
+    able = [name.removesuffix(DETAIL) for name in PRESETS if name.endswith(DETAIL)]
+    raise WeightsError(
+        f"no weights {wanted} found for more detail; leave it at 0, or take {' or '.join(able)}, "
+        "which has such weights"
+    )
+
+
+def weights_digest(path_or_name: str | Path, detail: float = 0.0) -> str:
+    """The sha256 of the weights, by which results are known; of two files, of both. As `load`."""
+    return "+".join(digest_of(file) for file in weights_files(path_or_name, detail))
 
 
 def model_for(task: str) -> str:

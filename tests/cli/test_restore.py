@@ -273,6 +273,19 @@ def test_an_ensemble_is_another_result_and_is_told_in_the_manifest():
     assert [line["ensemble"] for line in lines()] == [False, True]
 
 
+def test_detail_is_another_result_and_is_told_in_the_manifest():
+    pictures("in/a.png")
+    told = refused("in", "-o", "out", "--detail", "0.5")
+    assert "toy-detail.safetensors found for more detail" in told
+    crisp = Checkpoint(model=network(2, toy("deblur"), seed=1), task="deblur")
+    format.save(crisp, Path("toy-detail.safetensors"))
+    assert restore("in", "-o", "out").exit_code == 0
+    before = contents("out")["a.png"]
+    restore("in", "-o", "out", "--detail", "0.5")
+    assert contents("out")["a.png"] != before
+    assert [line["detail"] for line in lines()] == [0.0, 0.5]
+
+
 @pytest.mark.parametrize("name", ["clip.mp4", "CLIP.MKV"])
 def test_a_video_is_pointed_to_its_own_verb(name):
     Path(name).write_bytes(b"")

@@ -131,7 +131,8 @@ def test_an_exported_file_has_no_weights_to_save(
 
 
 @pytest.mark.parametrize(
-    "asked", [{"device": "cuda"}, {"precision": "bfloat16"}, {"memory": 10**9}]
+    "asked",
+    [{"device": "cuda"}, {"precision": "bfloat16"}, {"memory": 10**9}, {"detail": 0.5}],
 )
 def test_what_does_not_apply_is_told(asked: dict[str, object], exported: Exported) -> None:
     with pytest.raises(DeviceError, match="leave that out"):

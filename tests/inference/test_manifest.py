@@ -100,6 +100,7 @@ def test_a_line_tells_what_a_file_was_made_of_and_how(inpaint):
         "seed": 3,
         "precision": "float32",
         "ensemble": False,
+        "detail": 0.0,
         "format": "png",
         "width": 8,
         "height": 9,
@@ -137,6 +138,7 @@ def test_what_was_made_from_the_same_is_skipped(deblur):
         {"weights": "cd" * 32},
         {"precision": "bfloat16"},
         {"ensemble": True},
+        {"detail": 0.5},
         {"diffir": "0.0"},
     ],
 )

@@ -107,6 +107,10 @@ Precision = Annotated[
     Literal["float32", "bfloat16"],
     typer.Option(help="bfloat16 is faster on some machines, and less exact"),
 ]
+Detail = Annotated[
+    float,
+    typer.Option(help="From 0, near the truth, to 1, crisp and freer; for real-x4-lite"),
+]
 Memory = Annotated[
     str | None,
     typer.Option(help="What a picture may take: 500MB, 2GB; else what is free. Same result"),

@@ -19,6 +19,7 @@ from rich.progress import (
 
 from .app import (
     USER_MISTAKE,
+    Detail,
     Device,
     Memory,
     Precision,
@@ -82,6 +83,7 @@ def restore(
             "--ensemble", help="Flipped and turned as well, in 8 times the time: the mean"
         ),
     ] = False,
+    detail: Detail = 0.0,
     suffix: Annotated[
         str | None, typer.Option("--format", help="Of files in a folder, say png; else as read")
     ] = None,
@@ -129,13 +131,12 @@ def restore(
     """
     from diffir.distributed import cluster, rank_of_torchrun
     from diffir.distributed.ranks import device_of_rank
-    from diffir.files import digest_of
     from diffir.images import MAX_PIXELS
     from diffir.inference.engine import bytes_of
     from diffir.inference.jobs import means_folder, plan
     from diffir.inference.manifest import Settings, open_manifest, read_manifest
     from diffir.inference.places import exists, place
-    from diffir.loading import weights_file
+    from diffir.loading import weights_digest
 
     refuse_videos(sources)
     places, goal = [place(source) for source in sources], place(output)
@@ -157,14 +158,16 @@ def restore(
         precision=precision,
         budget=None if memory is None else bytes_of(memory),
         ensemble=ensemble,
+        detail=detail,
         has_mask=mask is not None,
     )
     settings = Settings(
         model=network.model,
-        weights=digest_of(weights_file(network.model)),
+        weights=weights_digest(network.model, detail),
         seed=seed,
         precision=precision,
         ensemble=ensemble,
+        detail=detail,
     )
     if dry_run:
         foretell(jobs, read_manifest(goal, settings) if into_folder else None, overwrite)

@@ -28,6 +28,7 @@ class Network:
     budget: int | None
     """Bytes that a picture may take."""
     ensemble: bool
+    detail: float
     has_mask: bool
 
     @property
@@ -49,6 +50,7 @@ class Network:
         )
         return partial(
             load,
+            detail=self.detail,
             device=self.device,
             precision=self.precision,
             memory=budget,

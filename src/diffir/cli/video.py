@@ -18,7 +18,19 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from .app import Device, Memory, Precision, app, complain, counted, err, explained, fail, say
+from .app import (
+    Detail,
+    Device,
+    Memory,
+    Precision,
+    app,
+    complain,
+    counted,
+    err,
+    explained,
+    fail,
+    say,
+)
 from .restore import sigterm_as_ctrl_c
 
 if TYPE_CHECKING:
@@ -40,6 +52,7 @@ def video(
         str, typer.Option(help="A name from `diffir models`, or a weights file")
     ] = "sr-x4-lite",
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Same seed, same bits")] = 0,
+    detail: Detail = 0.0,
     smooth: Annotated[
         float | None,
         typer.Option(
@@ -62,10 +75,9 @@ def video(
     The same command goes on where a run was ended, by whatever; see OUT.unfinished.
     """
     require_pyav()
-    from diffir.files import digest_of
     from diffir.inference import Restorer
     from diffir.inference.engine import bytes_of
-    from diffir.loading import weights_file
+    from diffir.loading import weights_digest
     from diffir.video import restore_video
 
     if smooth is not None and not smooth > 0:
@@ -73,14 +85,14 @@ def video(
     budget = None if memory is None else bytes_of(memory)
     with noted(), sigterm_as_ctrl_c(), told_of(output), progress_bar() as report:
         restorer = Restorer.from_pretrained(
-            model, device=device, precision=precision, memory=budget
+            model, detail=detail, device=device, precision=precision, memory=budget
         )
         began = time.monotonic()
         done = restore_video(
             restorer,
             source,
             output,
-            weights=digest_of(weights_file(model)),
+            weights=weights_digest(model, detail),
             seed=seed,
             smooth=smooth,
             quality=quality,

@@ -41,6 +41,7 @@ class ExportedRestorer(Restorer):
         path: str | Path,
         backend: Backend | None = None,
         *,
+        detail: float = 0.0,
         device: str = "auto",
         precision: Precision = "float32",
         memory: int | None = None,
@@ -56,6 +57,7 @@ class ExportedRestorer(Restorer):
             DeviceError: when the backend is not installed, or what is asked for does not apply.
         """
         in_vain = {
+            f"detail {detail:g}": detail != 0,
             f"device {device}": device not in ("auto", "cpu"),
             f"precision {precision}": precision != "float32",
             "memory": memory is not None,
@@ -63,8 +65,9 @@ class ExportedRestorer(Restorer):
         for what, is_asked in in_vain.items():
             if is_asked:
                 raise DeviceError(
-                    f"{what} asked for with {path}; an exported file runs whole, on the CPU, in "
-                    "its own precision, so leave that out or give the weights themselves"
+                    f"{what} asked for with {path}; an exported file is one network that runs "
+                    "whole, on the CPU, in its own precision, so leave that out or give the "
+                    "weights themselves"
                 )
         return cls(open_file(Path(path), backend), ensemble=ensemble)
 

@@ -44,10 +44,11 @@ class Settings:
     model: str
     """As it was named; what counts is the weights."""
     weights: str
-    """The sha256 of the file of weights."""
+    """The sha256 of the file of weights; of both, where they are mixed."""
     seed: int = 0
     precision: str = "float32"
     ensemble: bool = False
+    detail: float = 0.0
     diffir: str = __version__
 
 
@@ -71,6 +72,7 @@ class Line(BaseModel):
     seed: int
     precision: str
     ensemble: bool = False
+    detail: float = 0.0
     format: str
     """The suffix of the target, without its dot."""
     width: int | None = None

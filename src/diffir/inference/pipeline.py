@@ -24,6 +24,7 @@ def restore(
     model: str | Path | None = None,
     mask: ImageLike | None = None,
     seed: int = 0,
+    detail: float = 0.0,
     device: str = "auto",
 ) -> Picture:
     """Restore one picture; the network is loaded once a process.
@@ -35,6 +36,7 @@ def restore(
         model: another one: a preset's name, a weights file, a repository of the Hub.
         mask: for inpainting: white (or transparent) = hole.
         seed: of the noise; the same seed gives the same bits.
+        detail: from 0, near the truth, to 1, crisp, see `diffir.load`.
         device: `auto`, `cpu`, `cuda`, `mps` …
 
     Raises:
@@ -42,7 +44,7 @@ def restore(
         PictureError, MaskError: when the picture or mask can't be used.
         DeviceError: when the device isn't there, or memory does not suffice.
     """
-    return _restorer(named(task, model), device)(image, mask=mask, seed=seed)
+    return _restorer(named(task, model), device, detail)(image, mask=mask, seed=seed)
 
 
 class Pipeline:
@@ -58,12 +60,13 @@ class Pipeline:
         task: str | None = None,
         *,
         model: str | Path | None = None,
+        detail: float = 0.0,
         device: str = "auto",
         precision: Precision = "float32",
         memory: int | None = None,
         ensemble: bool = False,
     ) -> None:
-        """Load the network; task and model as in `restore`, the rest as in `Restorer`.
+        """Load the network; task, model and detail as in `restore`, the rest as in `Restorer`.
 
         Raises:
             WeightsError: when there are no such weights.
@@ -71,6 +74,7 @@ class Pipeline:
         """
         self.restorer = Restorer.from_pretrained(
             named(task, model),
+            detail=detail,
             device=device,
             precision=precision,
             memory=memory,
@@ -149,5 +153,5 @@ def paired(
 
 
 @cache
-def _restorer(name: str | Path, device: str) -> Restorer:
-    return Restorer.from_pretrained(name, device=device)
+def _restorer(name: str | Path, device: str, detail: float) -> Restorer:
+    return Restorer.from_pretrained(name, device=device, detail=detail)

@@ -84,6 +84,7 @@ class Restorer:
         name: str | Path,
         *,
         revision: str | None = None,
+        detail: float = 0.0,
         device: str = "auto",
         precision: Precision = "float32",
         memory: int | None = None,
@@ -91,13 +92,13 @@ class Restorer:
     ) -> "Restorer":
         """The restorer of a preset, a weights file, a folder or a repository on the Hub.
 
-        `name` and `revision` are those of `diffir.load`, the other arguments those of `Restorer`.
+        `name`, `revision` and `detail` are those of `diffir.load`, the others those of `Restorer`.
 
         Raises:
             WeightsError: when the file is missing, broken or of stage 1, which needs GT.
             DeviceError: when the device is not there.
         """
-        checkpoint = load_checkpoint(name, revision=revision)
+        checkpoint = load_checkpoint(name, revision=revision, detail=detail)
         if not isinstance(checkpoint.model, DiffIRS2):
             raise WeightsError(
                 f"{name} is a stage-1 network, which needs the ground truth; "

@@ -6,11 +6,11 @@ from .finetune import finetuning
 from .inpaint import INPAINT, INPAINT_BIG, INPAINT_LITE
 from .preset import Preset
 from .published import PUBLISHED_TRAININGS
-from .sr import REAL_X4_LITE, SR_X1, SR_X2, SR_X2_LITE, SR_X4, SR_X4_LITE
+from .sr import REAL_X4_LITE, REAL_X4_LITE_DETAIL, SR_X1, SR_X2, SR_X2_LITE, SR_X4, SR_X4_LITE
 from .toy import TOYS
 
 PUBLISHED = (SR_X4, SR_X2, SR_X1, DEBLUR, INPAINT, INPAINT_BIG)
-LITE = (SR_X4_LITE, SR_X2_LITE, REAL_X4_LITE, DEBLUR_LITE, INPAINT_LITE)
+LITE = (SR_X4_LITE, SR_X2_LITE, REAL_X4_LITE, REAL_X4_LITE_DETAIL, DEBLUR_LITE, INPAINT_LITE)
 PRESETS: dict[str, Preset] = {preset.name: preset for preset in (*PUBLISHED, *LITE)}
 """Networks, by name."""
 RECIPES: dict[str, Preset] = {
