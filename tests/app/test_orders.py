@@ -29,10 +29,11 @@ def test_only_wishes_that_can_be_granted_are_offered():
 
 
 def test_every_network_serves_one_wish():
-    models = {"a": restorer("sr"), "real-x4-lite": restorer("sr"), "b": restorer("sr")}
+    names = ("a", "real-x4-lite", "b", "real-x4-lite-detail")
+    models = {name: restorer("sr") for name in names}
     assert {wish.words: names for wish, names in offered(models).items()} == {
         "It is too small": ["a", "b"],
-        "It is old and noisy": ["real-x4-lite"],
+        "It is old and noisy": ["real-x4-lite", "real-x4-lite-detail"],
     }
 
 

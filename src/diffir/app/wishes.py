@@ -19,7 +19,11 @@ class Wish:
 WISHES = (
     Wish(words="It is blurry", task="deblur"),
     Wish(words="It is too small", task="sr"),
-    Wish(words="It is old and noisy", task="sr", names=("real-x4-lite", "sr-x1", "toy-real")),
+    Wish(
+        words="It is old and noisy",
+        task="sr",
+        names=("real-x4-lite", "real-x4-lite-detail", "sr-x1", "toy-real"),
+    ),
     Wish(words="Something should go", task="inpaint"),
 )
 

@@ -21,8 +21,9 @@ def prefilled(lq: Tensor) -> Tensor:
     """
     height, width = lq.shape[2:]
     mask = lq[:, 3:]
-    known = torch.cat([lq[:, :3] * (1 - mask), 1 - mask], dim=1)
+    known = torch.cat([lq[:, :3] * (1 - mask), 1 - mask], dim=1).contiguous()
     levels = [F.pad(known, [0, beyond(width), 0, beyond(height)])]
+    del known  # as large as LQ
     for _ in range(HALVINGS):
         levels.append(F.avg_pool2d(levels[-1], 2))
     mean = levels[-1].mean(dim=(2, 3), keepdim=True)
@@ -42,7 +43,7 @@ def prefilled(lq: Tensor) -> Tensor:
 
 def smoothed(x: Tensor, inside: Tensor) -> Tensor:
     """The mean of each 3 × 3 pixels of (B, C, H, W), by how many of them are inside."""
-    return sums_of_squares(x) / inside
+    return sums_of_squares(x).div_(inside)
 
 
 def sums_of_squares(x: Tensor) -> Tensor:
@@ -50,10 +51,13 @@ def sums_of_squares(x: Tensor) -> Tensor:
 
     `avg_pool2d` takes four times as long, a convolution is rounded under autocast.
     """
-    rows = F.pad(x, [0, 0, 1, 1])
-    sums = rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]
-    columns = F.pad(sums, [1, 1])
-    return columns[..., :-2] + columns[..., 1:-1] + columns[..., 2:]
+    sums = x.clone()
+    sums[:, :, 1:] += x[:, :, :-1]
+    sums[:, :, :-1] += x[:, :, 1:]
+    squares = sums.clone()
+    squares[..., 1:] += sums[..., :-1]
+    squares[..., :-1] += sums[..., 1:]
+    return squares
 
 
 def beyond(length: int) -> int:
