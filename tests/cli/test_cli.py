@@ -317,13 +317,26 @@ def test_models_lists_every_preset_with_its_weights_their_score_and_seconds(here
     monkeypatch.setenv("DIFFIR_WEIGHTS", ".")
     Path("deblur.safetensors").write_bytes(b"")
     monkeypatch.setattr(cli.out, "width", 300)
-    lines = {line.split()[0]: line for line in call("models").output.splitlines()[1:]}
-    assert set(lines) == set(PRESETS)
-    assert "yours: deblur.safetensors" in lines["deblur"]
-    assert "not bundled" in lines["sr-x1"]
+    lines = call("models").output.splitlines()
+    facts = {line.split()[0]: told for line, told in zip(lines[::2], lines[1::2], strict=True)}
+    assert facts.keys() == PRESETS.keys()
+    assert "yours: deblur.safetensors" in facts["deblur"]
+    assert "not bundled" in facts["sr-x1"]
     for name, preset in PRESETS.items():
-        scored = re.search(r"bundled, \d\.\d MB +\d\d\.\d\d dB on .*\) +\d+\.\d s ", lines[name])
+        scored = re.search(
+            r"bundled, \d\.\d MB; \d\d\.\d\d dB on .*\); \d+\.\d s a megapixel", facts[name]
+        )
         assert bool(scored) == (bundled_file(preset) is not None)
+    first = [*facts][: sum("not bundled" not in told for told in facts.values())]
+    assert not any("not bundled" in facts[name] for name in first)
+
+
+def test_models_break_no_word_on_a_narrow_screen(here, monkeypatch):
+    monkeypatch.setattr(cli.out, "width", 60)
+    lines = call("models").output.splitlines()
+    assert max(map(len, lines)) <= 60
+    names = {line.split()[0] for line in lines if not line.startswith(" ")}
+    assert names == PRESETS.keys()
 
 
 def test_info_tells_what_a_file_holds(here):

@@ -13,35 +13,34 @@ if TYPE_CHECKING:
 @app.command()
 @explained
 def models() -> None:
-    """List the networks by name: which have weights here, with their scores and seconds."""
-    from diffir.loading import score_of, speed_of
+    """List the networks by name, those with weights first, with their scores and seconds."""
+    from diffir.loading import bundled_file, own_file
     from diffir.presets import PRESETS
 
-    table = Table(
-        "name",
-        "task",
-        "scale",
-        "parameters",
-        "weights",
-        "score",
-        "a megapixel",
-        "what it does",
-        box=None,
-    )
-    for preset in PRESETS.values():
-        scale = f"×{preset.config.scale}"
-        parameters = f"{preset.parameters / 1e6:.1f} M"
-        table.add_row(
-            preset.name,
-            preset.task.name,
-            scale,
-            parameters,
-            weights_of(preset),
-            score_of(preset) or "",
-            speed_of(preset) or "",
-            preset.summary,
-        )
+    # Not a column a fact: on a screen 80 wide, eight of them would break every other word.
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True, style="bold")
+    presets = sorted(PRESETS.values(), key=lambda one: not (bundled_file(one) or own_file(one)))
+    for preset in presets:
+        table.add_row(preset.name, f"{preset.summary}\n{'; '.join(facts_of(preset))}")
     out.print(table)
+
+
+def facts_of(preset: "Preset") -> list[str]:
+    """What a user would choose by, a few words each."""
+    from diffir.loading import score_of, speed_of
+
+    facts = [
+        f"{preset.task.name} ×{preset.config.scale}",
+        f"{preset.parameters / 1e6:.1f} M parameters",
+        weights_of(preset),
+    ]
+    score, speed = score_of(preset), speed_of(preset)
+    if score is not None:
+        facts.append(score)
+    if speed is not None:
+        facts.append(f"{speed} a megapixel")
+    return facts
 
 
 def weights_of(preset: "Preset") -> str:
