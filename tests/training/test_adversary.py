@@ -1,6 +1,7 @@
 """The discriminator and the network take turns, and neither learns from the other's terms."""
 
 import itertools
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,16 @@ def test_the_discriminators_terms_are_those_of_the_settings(kind: str) -> None:
         wanted["discriminator"] = loss.discriminator(true[0], made[0], batch.mask)
         wanted["r1"] = 0.5 * r1_penalty(true[0], real)
     torch.testing.assert_close(terms, wanted)
+
+
+def test_a_penalty_at_some_steps_alone_is_as_much_heavier() -> None:
+    every_step, lazy = stage_of(PATCH), stage_of(PATCH.model_copy(update={"r1_every": 4}))
+    batch, restored = batch_of(), drawn(2, 3, 32, 32, seed=2)
+    of_all, _ = every_step.eval()(batch, restored)
+    (with_r1, _), (without, _) = (lazy.eval()(batch, restored, due) for due in (True, False))
+    torch.testing.assert_close(with_r1["r1"], 4 * of_all["r1"])
+    assert without.keys() == {"discriminator"}
+    torch.testing.assert_close(without["discriminator"], of_all["discriminator"])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -206,6 +217,14 @@ def test_the_discriminator_warms_up_alone_and_then_both_learn(
     assert [same(network[0], later) for later in network] == [True, True, True, False]
     assert [same(average[0], later) for later in average] == [True, True, True, False]
     assert not any(same(*pair) for pair in itertools.pairwise(opponent))
+
+
+def test_the_penalty_comes_at_every_so_many_steps(tmp_path: Path) -> None:
+    words = ("finetune.adversary.r1_weight=0.1", "finetune.adversary.r1_every=3")
+    build.train(order_in(tmp_path, *words), run_of(tmp_path))
+    told = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    steps = [line for line in told if "discriminator" in line]
+    assert ["r1" in line for line in steps] == [True, False, False, True]
 
 
 def test_discriminators_are_written_and_begin_later_runs(

@@ -57,7 +57,7 @@ REAL_X4_LITE = Preset(
     config=SR_X4_LITE.config,
     recipe=lite_recipe(lq_size=32, degradation=PUBLISHED),
 )
-# Trained on from real-x4-lite (`--from`); no step less, or the two can't be mixed (`--detail`).
+# Trained on from real-x4-lite (`--from`), or the two could not be mixed (`--detail`).
 REAL_X4_LITE_DETAIL = replace(
     REAL_X4_LITE,
     name="real-x4-lite-detail",
@@ -65,22 +65,25 @@ REAL_X4_LITE_DETAIL = replace(
     recipe=Recipe(
         degradation=PUBLISHED,
         finetune=Phase(
-            steps=3200,
-            learning_rate=2e-4,
+            steps=2600,
+            learning_rate=1e-4,
             warmup_steps=30,
-            schedule=Cosine(final_learning_rate=2e-5),
+            schedule=Cosine(final_learning_rate=1e-5),
             batch_size=4,
             lq_size=48,
-            # No R1: its second derivatives would cost as much as all the rest of a step.
+            # Without R1 the two swing, and dots come into the pictures; LaMa's 0.001 is so much here
+            # that the discriminator learns nothing (docs/results.md).
             adversary=Adversary(
                 discriminator="patch",
                 width=32,
                 loss="non_saturating",
-                weight=0.15,
-                feature_matching_weight=3,
+                weight=0.1,
+                r1_weight=1e-4,
+                r1_every=4,
+                feature_matching_weight=1,
                 learning_rate=2e-4,
                 adam_betas=(0.5, 0.99),
-                warmup_steps=150,
+                warmup_steps=200,
             ),
         ),
         gradient_clip=1,

@@ -124,6 +124,9 @@ class Adversary(Values):
     """Steps at the phase's start in which the discriminator learns alone."""
     r1_weight: NotNegative = 0.0
     """Of the discriminator's squared gradient at true pictures."""
+    r1_every: int = Field(default=1, gt=0)
+    """Steps from one such penalty, which costs most of a step, to the next, so many times as heavy
+    (StyleGAN2's lazy regularization)."""
     feature_matching_weight: NotNegative = 0.0
     """Of the distance between the discriminator's features; only for `patch`."""
     mask_as_target: bool = False

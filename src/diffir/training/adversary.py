@@ -37,19 +37,21 @@ class DiscriminatorStage(nn.Module):
         self.model = kinds[settings.discriminator](settings.width)
         self.loss = GAN_LOSSES[settings.loss]
 
-    def forward(self, batch: Batch, restored: Tensor) -> tuple[Terms, Tensor]:
+    def forward(self, batch: Batch, restored: Tensor, with_r1: bool = True) -> tuple[Terms, Tensor]:
         """What the discriminator minimises, and the share of logits on the right side.
 
-        `restored` (B, 3, H, W) comes detached.
+        `restored` (B, 3, H, W) comes detached; `with_r1`: whether it is a step for the penalty.
         """
+        r1_weight = self.settings.r1_weight if with_r1 else 0.0
         real = true_pictures(batch)
         mask = batch.mask if self.settings.mask_as_target else None
-        if self.settings.r1_weight:
+        if r1_weight:
             real = real.detach().requires_grad_()
         true_logits, made_logits = logits(self.model(real)), logits(self.model(restored))
         terms = {"discriminator": self.loss.discriminator(true_logits, made_logits, mask)}
-        if self.settings.r1_weight:
-            terms["r1"] = self.settings.r1_weight * r1_penalty(true_logits, real)
+        if r1_weight:
+            penalty = r1_penalty(true_logits, real)
+            terms["r1"] = self.settings.r1_every * r1_weight * penalty
         return terms, accuracy(true_logits.detach(), made_logits.detach(), mask)
 
     def judge(self, restored: Tensor, batch: Batch) -> Terms:

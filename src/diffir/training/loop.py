@@ -147,7 +147,10 @@ class PhaseRun:
         """The discriminator's step on the same pictures."""
         assert self.opponent is not None
         assert self.phase.adversary is not None
-        judged = [(part[0], made.detach()) for part, made in zip(parts, restored, strict=True)]
+        with_r1 = step % self.phase.adversary.r1_every == 0
+        judged = [
+            (part[0], made.detach(), with_r1) for part, made in zip(parts, restored, strict=True)
+        ]
         share = learning_rate(self.phase, step) / self.phase.learning_rate
         rate = share * self.phase.adversary.learning_rate
         terms, accuracies = self.opponent.step(judged, rate)
