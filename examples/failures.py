@@ -90,6 +90,16 @@ CASES: dict[str, tuple[Case, Case]] = {
             lambda: (reduced(part(data.grass(), 0, 0), 4), {}),
         ),
     ),
+    "real-x4-lite-detail": (
+        (
+            "print becomes bars",
+            lambda: (made_bad(part(data.page(), 0, 60, 188), DEGRADATIONS["published"], 4), {}),
+        ),
+        (
+            "fur becomes strokes",
+            lambda: (made_bad(part(data.chelsea(), 40, 130), DEGRADATIONS["published"], 4), {}),
+        ),
+    ),
     "deblur-lite": (
         (
             "long paths leave streaks",

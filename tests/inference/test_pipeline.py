@@ -43,6 +43,21 @@ def test_one_line_loads_its_network_once(files, monkeypatch):
     assert diffir.restore(PHOTO, model=model, device="cpu").pixels.shape == (64, 80, 3)
 
 
+def test_more_detail_makes_a_crisper_picture():
+    def crispness(detail: float) -> float:
+        restored = diffir.restore(PHOTO, model="real-x4-lite", detail=detail, device="cpu")
+        return float(np.abs(np.diff(restored.pixels, axis=0)).mean())
+
+    soft, between, crisp = map(crispness, (0, 0.5, 1))
+    assert soft < between < crisp
+    assert crisp > 1.05 * soft
+    half = Pipeline(model="real-x4-lite", detail=0.5, device="cpu")
+    np.testing.assert_array_equal(
+        next(half([PHOTO])).pixels,
+        diffir.restore(PHOTO, model="real-x4-lite", detail=0.5, device="cpu").pixels,
+    )
+
+
 def test_a_task_means_its_bundled_network():
     assert pipeline.named("deblur", None) == "deblur-lite"
     assert pipeline.named(None, None) == "sr-x4-lite"

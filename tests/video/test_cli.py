@@ -144,6 +144,7 @@ def test_what_is_there_is_replaced_on_request_alone(video) -> None:
     [
         (("-o", "out.txt"), "no suffix of a video"),
         (("-o", "out.mkv", "--smooth", "0"), "--smooth 0"),
+        (("-o", "out.mkv", "--detail", "2"), "detail 2 found; wanted a number from 0 to 1"),
         (("-o", "out.mkv", "--memory", "much"), "much"),
     ],
 )
