@@ -110,10 +110,11 @@ def test_a_detail_that_cannot_be_had_is_told(tmp_path):
     assert "two networks of different form found" in refused(faithful, detail=0.5)
 
 
-def test_results_are_known_by_all_the_weights_that_made_them(tmp_path):
+def test_weights_are_known_by_both_files_and_where_between_they_lie(tmp_path):
     faithful, detailed = two_networks(tmp_path)
     alone, mixed = weights_digest(faithful), weights_digest(faithful, 0.5)
-    assert mixed == f"{alone}+{weights_digest(detailed)}"
+    assert mixed == f"{alone}+0.5*{weights_digest(detailed)}"
+    assert weights_digest(faithful, 0.25) != mixed
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth", ".bin"])

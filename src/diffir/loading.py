@@ -155,8 +155,9 @@ def detailed_file(path_or_name: str | Path, file: Path) -> Path:
 
 
 def weights_digest(path_or_name: str | Path, detail: float = 0.0) -> str:
-    """The sha256 of the weights, by which results are known; of two files, of both. As `load`."""
-    return "+".join(digest_of(file) for file in weights_files(path_or_name, detail))
+    """What tells weights from others: the sha256 of their file, or of both and where between."""
+    digests = [digest_of(file) for file in weights_files(path_or_name, detail)]
+    return f"{digests[0]}+{detail!r}*{digests[1]}" if detail else digests[0]
 
 
 def model_for(task: str) -> str:

@@ -44,7 +44,7 @@ class Settings:
     model: str
     """As it was named; what counts is the weights."""
     weights: str
-    """The sha256 of the file of weights; of both, where they are mixed."""
+    """The sha256 of the file of weights; see `weights_digest` of mixed ones."""
     seed: int = 0
     precision: str = "float32"
     ensemble: bool = False
