@@ -31,7 +31,7 @@ def prefilled(lq: Tensor) -> Tensor:
     for level in reversed(levels):
         share = level[:, 3:]
         average = level[:, :3] / share.clamp(min=1e-6)
-        somewhere = (share > 0).to(lq)  # numbers: choosing by truth values takes CPUs 7 × as long
+        somewhere = (share > 0).to(lq)  # numbers: CPUs are slow to choose by truth values
         inside = sums_of_squares(torch.ones_like(level[:1, :1]))
         if level is not levels[-1]:
             filled = F.interpolate(filled, scale_factor=2.0, mode="bilinear", align_corners=False)
@@ -49,7 +49,7 @@ def smoothed(x: Tensor, inside: Tensor) -> Tensor:
 def sums_of_squares(x: Tensor) -> Tensor:
     """The sum of each 3 × 3 pixels, 0 outside: by slices, of which a CPU sums many at once.
 
-    `avg_pool2d` takes four times as long, a convolution is rounded under autocast.
+    `avg_pool2d` takes far longer, a convolution is rounded under autocast.
     """
     sums = x.clone()
     sums[:, :, 1:] += x[:, :, :-1]

@@ -71,8 +71,8 @@ REAL_X4_LITE_DETAIL = replace(
             schedule=Cosine(final_learning_rate=1e-5),
             batch_size=4,
             lq_size=48,
-            # Without R1 the two swing, and dots come into the pictures; by LaMa's 0.001 this small
-            # discriminator learns next to nothing (docs/results.md).
+            # Without R1 the two swing, and dots come into the pictures; with LaMa's 0.001 a small
+            # discriminator is slow to begin (docs/results.md).
             adversary=Adversary(
                 discriminator="patch",
                 width=32,

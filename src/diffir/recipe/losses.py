@@ -125,7 +125,7 @@ class Adversary(Values):
     r1_weight: NotNegative = 0.0
     """Of the discriminator's squared gradient at true pictures."""
     r1_every: int = Field(default=1, gt=0)
-    """Steps from one such penalty, which costs most of a step, to the next, so many times as heavy
+    """Steps from one such penalty, which is costly, to the next, which is so many times as heavy
     (StyleGAN2's lazy regularization)."""
     feature_matching_weight: NotNegative = 0.0
     """Of the distance between the discriminator's features; only for `patch`."""
