@@ -107,7 +107,9 @@ def test_a_detail_that_cannot_be_had_is_told(tmp_path):
     for none in (-0.1, 1.1, float("nan")):
         assert f"detail {none:g} found; wanted a number from 0 to 1" in refused(alone, detail=none)
     faithful, _ = two_networks(tmp_path, dim=16)
-    assert "two networks of different form found" in refused(faithful, detail=0.5)
+    assert "mine-detail.safetensors holds a network of another form" in refused(
+        faithful, detail=0.5
+    )
 
 
 def test_weights_are_known_by_both_files_and_where_between_they_lie(tmp_path):

@@ -69,7 +69,7 @@ def load_checkpoint(
     path, *others = weights_files(path_or_name, detail, revision)
     checkpoint = _read(path)
     for other in others:
-        checkpoint = blended(checkpoint, _read(other), detail)
+        checkpoint = blended(checkpoint, _read(other), detail, other)
     facts = {"task": (checkpoint.task, task), "scale": (checkpoint.config.scale, scale)}
     for what, (found, asked) in facts.items():
         if asked is not None and asked != found:
