@@ -8,10 +8,11 @@ the restorer learns on the same network, so that all restorers have learnt equal
 begins with the constant's restorer has learnt longer. Two more constants get the steps of the
 prior's phase, too, once and four times: all that the others spend. Printed, as Markdown, over
 centre crops and mean ± standard error over seeds: PSNR in dB of the network for use, in inpainting
-in the hole; its difference to the constant prior; what it loses when it gets the next picture's Ẑ;
-its PSNR with the true Z; how far Z differs between pictures, over its size. `--variants` names
-those wanted, all by default; `--set network.dim=8` and such change all of them alike, the constant,
-too. Run again, it goes on where it was. `diffir probe` asks the files it leaves more.
+in the hole; its difference to the first constant of those wanted; what it loses when it gets the
+next picture's Ẑ; its PSNR with the true Z; how far Z differs between pictures, over its size.
+`--variants` names those wanted, all by default; `--set network.dim=8` and such change all of them
+alike, the constant, too. Run again, it goes on where it was. `diffir probe` asks the files it
+leaves more.
 """
 
 import argparse
@@ -195,7 +196,9 @@ def preset_of_variant(variant: Variant, preset: Preset) -> Preset:
 
 def variants_of(task: str, wanted: list[str] | None) -> dict[str, Variant]:
     """The variants that a task has, of those wanted, and those they need; by name, in order."""
-    chosen = set(wanted or VARIANTS) | {CONSTANT}
+    chosen = set(wanted or VARIANTS)
+    if WARM in chosen or not chosen & {CONSTANT, EQUAL_CONSTANT, LONG_CONSTANT}:
+        chosen |= {CONSTANT}
     chosen |= {VARIANTS[name].teacher for name in chosen}
     if task == WITHOUT_FACTS:
         chosen = {name for name in chosen if name and not wants_facts(VARIANTS[name])}
@@ -279,9 +282,10 @@ def table(rows: list[dict[str, Scores]]) -> str:
     """The means over seeds, as Markdown."""
     heads = ["variant", "PSNR", "to the constant", "lost by another's Ẑ", "true Z", "spread of Z"]
     lines = [f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}"]
+    constant = next(iter(rows[0]))
     for name in rows[0]:
         values = [row[name]["psnr"] for row in rows]
-        apart = [row[name]["psnr"] - row[CONSTANT]["psnr"] for row in rows]
+        apart = [row[name]["psnr"] - row[constant]["psnr"] for row in rows]
         lost = [row[name]["lost"] for row in rows]
         cells = [
             f"{fmean(values):.2f} ± {error(values):.2f}",
@@ -300,6 +304,7 @@ def main() -> None:
     )
     parser.add_argument("task", choices=TASKS)
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, metavar="VARIANT")
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     arguments = arguments_of(parser)
     torch.set_num_threads(1)
@@ -307,7 +312,8 @@ def main() -> None:
     side = VAL_SIDE + 2 * degradation.margin(config.scale)  # which is cut off
     folder = arguments.output / f"val-{arguments.task}"
     cropped(arguments.val, folder, arguments.pictures, side)
-    print(table([scores_of(arguments, seed) for seed in range(arguments.seeds)]))
+    seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
+    print(table([scores_of(arguments, seed) for seed in seeds]))
 
 
 if __name__ == "__main__":

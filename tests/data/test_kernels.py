@@ -14,6 +14,7 @@ from diffir.data.draws import generator
 from diffir.data.kernels import (
     KernelSettings,
     draw_kernel,
+    fast_length,
     filter2d,
     gaussian_kernel,
     mirrored,
@@ -80,6 +81,25 @@ def test_every_picture_is_filtered_by_its_own_kernel() -> None:
     pairs = zip(images, kernels, strict=True)
     singles = [filter2d(image[None], kernel[None]) for image, kernel in pairs]
     torch.testing.assert_close(filter2d(images, stack_kernels(kernels, 21)), torch.cat(singles))
+
+
+@pytest.mark.parametrize("side", [37, 64, 150])
+def test_a_picture_is_filtered_alike_in_any_batch_and_on_any_number_of_threads(side: int) -> None:
+    images = torch.rand(16, 3, side, side + 5, generator=torch.Generator().manual_seed(0))
+    kernels = stack_kernels(drawn(16), 21).float()
+    together = filter2d(images, kernels)
+    threads = torch.get_num_threads()
+    try:
+        for count, some in ((1, 1), (3, 2), (8, 1), (16, 2)):
+            torch.set_num_threads(some)
+            assert torch.equal(filter2d(images[:count], kernels[:count]), together[:count])
+    finally:
+        torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize(("least", "wanted"), [(1, 1), (7, 8), (97, 100), (293, 300), (4096, 4096)])
+def test_spectra_have_lengths_of_small_factors(least: int, wanted: int) -> None:
+    assert fast_length(least) == wanted
 
 
 def test_lines_shorter_than_the_margin_are_mirrored_again_and_again() -> None:

@@ -5,12 +5,12 @@ B batch, C channels, H × W positions, K side of a kernel (odd).
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from typing import Annotated, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from einops import rearrange
 from pydantic import AfterValidator
 from torch import Tensor
 
@@ -132,8 +132,8 @@ def draw_kernel(settings: KernelSettings, draw: np.random.Generator) -> Tensor:
 def stack_kernels(kernels: Sequence[Tensor], size: int) -> Tensor:
     """Kernels of odd sides up to `size` as (B, size, size), zeros around the smaller ones.
 
-    One size whatever was drawn: convolution adds up in another order for another size of kernel,
-    and a picture must not depend on the others in its batch by a bit.
+    One size whatever was drawn: another size of kernel rounds otherwise, and a picture must not
+    depend on the others in its batch by a bit.
     """
     return torch.stack([F.pad(kernel, [(size - len(kernel)) // 2] * 4) for kernel in kernels])
 
@@ -145,6 +145,13 @@ def mirrored(length: int, margin: int, device: torch.device) -> Tensor:
     period = 2 * (length - 1)
     positions = torch.arange(-margin, length + margin, device=device) % period
     return torch.minimum(positions, period - positions)
+
+
+@cache
+def fast_length(least: int) -> int:
+    """The smallest number, at least so large, that FFTs are fast for: a product of 2, 3 and 5."""
+    products = (2**a * 3**b * 5**c for a in range(20) for b in range(12) for c in range(8))
+    return min(product for product in products if product >= least)
 
 
 def filter2d(images: Tensor, kernels: Tensor) -> Tensor:
@@ -159,8 +166,16 @@ def filter2d(images: Tensor, kernels: Tensor) -> Tensor:
             f"kernels {tuple(kernels.shape)} found; wanted is one odd square for each of "
             f"{len(images)} pictures"
         )
-    rows, columns = (mirrored(side, sides[0] // 2, images.device) for side in images.shape[-2:])
+    margin = sides[0] // 2
+    rows, columns = (mirrored(side, margin, images.device) for side in images.shape[-2:])
     padded = images[..., rows[:, None], columns]  # (B, C, H + K − 1, W + K − 1)
-    channels = rearrange(padded, "b c h w -> c b h w")  # a kernel's channels are its batch
-    filtered = F.conv2d(channels, kernels.to(images)[:, None], groups=count)
-    return rearrange(filtered, "c b h w -> b c h w")
+    size = [fast_length(side) for side in padded.shape[-2:]]
+    # By spectra: conv2d takes several times as long for so large a kernel. It correlates, they
+    # convolve, so the kernel is turned. In float64, for FFTs round otherwise in another batch or on
+    # more threads, and in float32 that would reach the 8 bits of a picture. MPS has no float64.
+    wide = torch.float32 if images.device.type == "mps" else torch.float64
+    turned = kernels.to(images.device, wide).flip(-2, -1)[:, None]
+    spectra = torch.fft.rfft2(padded.to(wide), s=size) * torch.fft.rfft2(turned, s=size)
+    filtered = torch.fft.irfft2(spectra, s=size).to(images.dtype)
+    height, width = images.shape[-2:]
+    return filtered[..., 2 * margin : 2 * margin + height, 2 * margin : 2 * margin + width]

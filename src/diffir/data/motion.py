@@ -118,8 +118,8 @@ def camera_path(
     gains[0] += first / np.linalg.norm(first[:2])
     for push in pushes:
         gains[draw.integers(PATH_SAMPLES)] += settings.jerk * push / np.linalg.norm(push[:2])
-    age = np.subtract.outer(times, times)
-    speed = np.where(age >= 0, draw.uniform(*settings.inertia) ** age.clip(0), 0) @ gains
+    fade = draw.uniform(*settings.inertia) ** times
+    speed = np.stack([np.convolve(gain, fade)[:PATH_SAMPLES] for gain in gains.T], axis=1)
     path = np.cumsum(speed, axis=0) - speed[0]
     travelled = np.linalg.norm(np.diff(path[:, :2], axis=0), axis=1).sum()
     scale = np.array([length / travelled, length / travelled, turn / np.ptp(path[:, 2])])
@@ -158,28 +158,28 @@ def blur(images: Tensor, kernel: Tensor) -> Tensor:
     return blurred
 
 
+def from_the_middle(side: int, like: Tensor) -> Tensor:
+    """How far the pixels of a line lie from its middle."""
+    return torch.arange(side, device=like.device).to(like) - (side - 1) / 2
+
+
 def shake(images: Tensor, path: CameraPath) -> Tensor:
     """The mean of (B, C, H, W) as seen from all poses of a path: blur that varies over the picture.
 
     Without turns it is what `blur` does with the path's kernel.
     """
     height, width = images.shape[-2:]
-    size = torch.tensor([width, height], device=images.device)
-    pixels = torch.stack(
-        torch.meshgrid(
-            torch.arange(width, device=images.device) - (width - 1) / 2,
-            torch.arange(height, device=images.device) - (height - 1) / 2,
-            indexing="xy",
-        ),
-        dim=-1,
-    )  # (H, W, 2), x and y from the centre
+    column, row = (from_the_middle(side, images) for side in (width, height))
     shaken = torch.zeros_like(images)
     for x, y, turn in path.tolist():
-        cos, sin = math.cos(turn), math.sin(turn)
         # A point p arrives at turned(p) + shift, so q sees turned back(q - shift).
-        back = pixels.new_tensor([[cos, -sin], [sin, cos]])
-        source = (pixels - pixels.new_tensor([x, y])) @ back * 2 / size
-        grid = source.expand(len(images), -1, -1, -1).to(images)
+        cos, sin = 2 * math.cos(turn), 2 * math.sin(turn)  # grids go from −1 to 1
+        right, down = column - x, (row - y)[:, None]
+        source = (
+            right * (cos / width) + down * (sin / width),
+            down * (cos / height) - right * (sin / height),
+        )
+        grid = torch.stack(source, dim=-1).expand(len(images), -1, -1, -1)
         shaken += F.grid_sample(images, grid, padding_mode="border", align_corners=False)
     return shaken / len(path)
 
