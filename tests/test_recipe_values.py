@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from diffir.errors import RecipeError
 from diffir.presets import RECIPES
@@ -13,6 +14,7 @@ from diffir.recipe import (
     IPRLoss,
     MaskedL1,
     NegativePSNR,
+    Phase,
     PixelL1,
     Recipe,
     VGG19Features,
@@ -133,3 +135,23 @@ def test_every_recipe_survives_json(name: str) -> None:
     recipe = RECIPES[name].recipe
     assert recipe is not None
     assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"adam_betas": (1, 1)},
+        {"adam_betas": (-1, 0.9)},
+        {"learning_rate": float("inf")},
+        {"learning_rate": -1},
+    ],
+)
+def test_rates_and_decays_that_nothing_learns_by_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(wrong))):
+        Phase(**{**PHASE, **wrong})
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_is_one_that_all_generators_take(seed: int) -> None:
+    with pytest.raises(ValidationError, match="seed"):
+        Recipe(seed=seed)

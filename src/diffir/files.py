@@ -109,3 +109,8 @@ def digest_of(path: Path) -> str:
         while piece := file.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()
+
+
+def settled(word: str) -> str:
+    """A path as it is found from everywhere; other words as they are."""
+    return str(Path(word).resolve()) if Path(word).exists() else word

@@ -114,4 +114,12 @@ def test_a_file_for_the_pairs_is_a_sentence() -> None:
     Path("set").touch()
     result = blur("walk")
     assert result.exit_code == 2
-    assert "set is a file; name a folder for the pairs" in result.output
+    assert "set is a file; name a folder" in result.output
+
+
+def test_pairs_do_not_come_to_lie_among_the_frames() -> None:
+    for inside in ("walk", "walk/set"):
+        result = CliRunner().invoke(app, ["data", "blur-video", "walk", "-o", inside])
+        assert result.exit_code == 2
+        assert "the source; name a folder outside of it" in result.output
+    assert not any(path.is_dir() for path in Path("walk").iterdir())

@@ -131,9 +131,11 @@ def test_a_dry_run_says_all_and_writes_nothing():
     )
     told = restore("in", "-o", "out", "--dry-run", "--seed", "1", "--overwrite").output
     assert "2 to restore" in told
-    told = restore("in", "-o", "out", "--dry-run", "--mask", "in").output
+    Path("mask.png").write_bytes(Path("in/a.png").read_bytes())
+    told = restore("in", "-o", "out", "--dry-run", "--mask", "mask.png").output
     assert "0 to fail" in told
-    assert contents(".") == before
+    told = restore("in", "-o", "out", "--dry-run", "--mask", "in").output
+    assert "in/a.png is picture and mask at once" in told
 
 
 def test_patterns_choose_below_the_folder():

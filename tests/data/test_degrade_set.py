@@ -72,6 +72,15 @@ def test_what_is_there_is_not_made_again(photos: Path, tmp_path: Path) -> None:
         degrade_set([str(photos)], target, BLUR, scale=1, seed=1, jobs=1)
 
 
+def test_a_folder_that_got_another_photo_is_refused(photos: Path, tmp_path: Path) -> None:
+    degrade_set([str(photos)], tmp_path / "pairs", BLUR, scale=1, jobs=1)
+    before = sorted((tmp_path / "pairs").rglob("*"))
+    Image.fromarray(ASTRONAUT[::-1]).save(photos / "inner/aa.png")  # b would get its number
+    with pytest.raises(DataError, match="was prepared with pictures"):
+        degrade_set([str(photos)], tmp_path / "pairs", BLUR, scale=1, jobs=1)
+    assert sorted((tmp_path / "pairs").rglob("*")) == before
+
+
 def test_a_photo_that_is_bad_or_small_is_left_out_or_ends_it(photos: Path, tmp_path: Path) -> None:
     (photos / "inner/b.png").write_bytes((photos / "inner/b.png").read_bytes()[:900])
     Image.new("RGB", (9, 1)).save(photos / "inner/c.png")

@@ -13,6 +13,7 @@ from torch import Tensor
 from diffir.data.draws import generator
 from diffir.data.kernels import (
     KernelSettings,
+    draw_beta,
     draw_kernel,
     fast_length,
     filter2d,
@@ -150,6 +151,18 @@ def test_beta_is_drawn_between_its_ends(kind: str, field: str, shape: Any) -> No
     ends = [float(shape(9, (2, 2), beta=beta)[4, 4]) for beta in (0.7, 1.8)]
     assert min(ends) <= min(peaks) < max(peaks) <= max(ends)
     assert max(peaks) - min(peaks) > 0.8 * (max(ends) - min(ends))
+
+
+@pytest.mark.parametrize(
+    ("span", "shares"), [((0.5, 4), (0.5, 0.5)), ((1, 2), (0, 0.5)), ((2, 3), (0, 1))]
+)
+def test_shapes_lie_on_either_side_of_the_gaussians_equally_often(
+    span: tuple[float, float], shares: tuple[float, float]
+) -> None:
+    draw = np.random.default_rng(0)
+    betas = np.array([draw_beta(span, draw) for _ in range(2000)])
+    assert span[0] <= betas.min() < betas.max() <= span[1]
+    assert ((betas < 1).mean(), (betas > 1).mean()) == pytest.approx(shares, abs=0.05)
 
 
 @pytest.mark.parametrize(("size", "lowest"), [(11, math.pi / 3), (13, math.pi / 5)])

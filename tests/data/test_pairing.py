@@ -66,3 +66,11 @@ def test_a_template_without_a_place_for_the_name_is_a_sentence(
 def test_a_missing_folder_of_lq_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="lq does not exist"):
         paired(tmp_path, ["1.png"], [])
+
+
+def test_namesakes_are_paired_by_their_suffix_or_not_at_all(tmp_path: Path) -> None:
+    names = ["x.jpg", "x.png"]
+    assert paired(tmp_path / "a", names, names) == ([(name, name) for name in names], {})
+    pairs, alone = paired(tmp_path / "b", ["x.jpg", "x.png"], ["x.tif", "x.webp"])
+    assert pairs == []
+    assert set(alone) == {"gt/x.jpg", "gt/x.png", "lq/x.tif", "lq/x.webp"}

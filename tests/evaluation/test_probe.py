@@ -386,7 +386,7 @@ def test_mistakes_are_sentences(tmp_path: Path, photos: str) -> None:
         (WeightsError, "is of stage 2; --stage1 wants", two, {"stage1": two}),
         (WeightsError, "has scale 4, ipr_dim 16, unlike", two, {"stage1": other}),
         (DataError, "'fog' found; there are bicubic", two, {"degradation": "fog"}),
-        (DataError, "keeps the size.*choose one with --degr", two, {"degradation": "motion"}),
+        (DataError, "keeps the size.*choose another with --degr", two, {"degradation": "motion"}),
         (DataError, "has 1 pictures larger than 16×16; at least 3", two, {"data": str(few)}),
         (DataError, "an LQ of its own; of inpainting", holes, {"data": str(pairs)}),
     ]

@@ -229,10 +229,10 @@ def test_given_pairs_are_taken_as_they_are(tmp_path: Path) -> None:
     assert score(pair.lq, pair, 1) == pytest.approx(20 * np.log10(255 / 100))
 
 
-def test_a_set_whose_pictures_are_all_too_small_is_a_sentence(photos: Path, tmp_path: Path) -> None:
-    Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save(tmp_path / "a.png")
-    with pytest.raises(DataError, match=r"a\.png has no picture to validate on"):
-        validation_sets([str(photos), str(tmp_path / "a.png")], MotionBlur(), 1)
+def test_a_picture_too_small_for_an_lq_is_a_sentence(photos: Path, tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save(photos / "small.png")
+    with pytest.raises(DataError, match=r"small\.png is too small to make an LQ of \(1 of \d+ are"):
+        validation_sets([str(photos)], MotionBlur(), 1)
 
 
 def test_a_bad_picture_is_not_left_out_of_the_score(photos: Path) -> None:

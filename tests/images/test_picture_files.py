@@ -247,3 +247,14 @@ def test_a_picture_from_a_turned_array_is_written(tmp_path, suffix):
     found = read(tmp_path / f"p{suffix}").pixels
     assert found.shape == (8, 6, 3)
     np.testing.assert_allclose(found, picture.pixels, atol=0.06)  # JPEG's loss
+
+
+@pytest.mark.parametrize("description", ['{"shape": [8, 8, 3]}', "ImageJ=1.53", "a note"])
+def test_a_note_of_how_a_tiff_lay_does_not_go_on(tmp_path, description: str) -> None:
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    options = {"description": description, "metadata": None, "photometric": "rgb"}
+    tifffile.imwrite(tmp_path / "a.tif", pixels, **options)
+    read(tmp_path / "a.tif").save(tmp_path / "b.tif")
+    with tifffile.TiffFile(tmp_path / "b.tif") as file:
+        kept = file.pages.first.description
+    assert kept == ("a note" if description == "a note" else "")

@@ -120,6 +120,21 @@ def test_a_mask_is_never_an_output():
     assert "m.png is an input" in refused("a.png", to="m.png", mask="m.png")
 
 
+def test_a_picture_is_never_its_own_mask():
+    pictures("in/a.png", "in/b.png")
+    for mask in ("in", "in/a.png"):
+        told = refused("in/a.png", to="out.png", mask=mask, error=MaskError)
+        assert "in/a.png is picture and mask at once" in told
+
+
+def test_pictures_of_formats_that_are_not_read_are_told(caplog):
+    pictures("in/a.png", "in/b.jfif")
+    for name in ("in/x.HEIC", "in/y.heic", "in/z.gif", "in/notes.txt"):
+        Path(name).touch()
+    assert planned("in", to="out") == {"in/a.png": "out/a.png", "in/b.jfif": "out/b.jfif"}
+    assert "in: 3 files left out, for .gif, .heic is not read" in caplog.text
+
+
 def test_two_pictures_never_become_one_file():
     pictures("x/a.png", "y/a.png", "in/a.png", "in/a.jpg")
     assert "x/a.png and y/a.png would both become out/a.png" in refused("x", "y", to="out")

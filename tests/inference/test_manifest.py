@@ -304,3 +304,16 @@ def test_what_two_settings_made_alike_is_skipped_for_both(deblur):
     again = replace(SETTINGS, weights="cd" * 32)
     assert skipped(run(deblur, again)) == {"a.png": None, "x/b.png": None}
     assert skipped(run(deblur, again)) == skipped(run(deblur)) == {"a.png": THERE, "x/b.png": THERE}
+
+
+def test_names_that_are_no_utf_8_are_restored_and_known_the_next_time(deblur):
+    name = os.fsdecode(b"bad\xff.png")
+    Path("in/a.png").rename(Path("in") / name)
+    assert skipped(run(deblur)) == {name: None, "x/b.png": None}
+    assert "bad\\xff.png" in {line["target"] for line in lines()}
+    assert skipped(run(deblur)) == {name: THERE, "x/b.png": THERE}
+    (Path("in") / name).write_bytes(b"")
+    Path("in/x/c.png").write_bytes(Path("in/x/b.png").read_bytes())
+    outcomes = run(deblur)
+    assert outcomes[name].error is None or "an empty file" in outcomes[name].error
+    assert Path("out/x/c.png").exists()

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 from official import network, toy
+from PIL import Image
 from skimage import data
 
 import diffir
 from diffir.checkpoints import Checkpoint, format
-from diffir.errors import MaskError, PictureError, WeightsError
+from diffir.errors import DeviceError, MaskError, PictureError, WeightsError
 from diffir.inference import Pipeline, Restorer, pipeline
 
 PHOTO = np.ascontiguousarray(data.astronaut()[90:122, 200:240])
@@ -127,3 +128,23 @@ def test_what_is_no_list_or_no_batch_is_refused(deblur):
         list(deblur(PHOTO))
     with pytest.raises(PictureError, match="batch size 0 found"):
         deblur([PHOTO], batch_size=0)
+
+
+def test_one_picture_or_mask_in_place_of_many_is_a_sentence(deblur):
+    for images, masks in ((Image.fromarray(PHOTO), None), ([PHOTO], "mask.png")):
+        with pytest.raises(PictureError, match=r"one (picture|mask) found; give a list"):
+            next(deblur(images, masks=masks))
+
+
+@pytest.mark.parametrize("asked", [{"precision": "fp16"}, {"memory": "2GB"}, {"memory": 0}])
+def test_a_precision_or_memory_that_is_none_is_a_sentence(files, asked):
+    (name,) = asked
+    with pytest.raises(DeviceError, match=f"{name} .* found; wanted"):
+        Pipeline(model=files / "deblur.safetensors", device="cpu", **asked)
+
+
+def test_an_image_cut_short_is_a_sentence(deblur, tmp_path):
+    Image.fromarray(PHOTO).save(tmp_path / "a.jpg")
+    (tmp_path / "a.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:-100])
+    with pytest.raises(PictureError, match="cannot be decoded"):
+        next(deblur([Image.open(tmp_path / "a.jpg")]))

@@ -1,5 +1,6 @@
 """The numbers of a network contradict themselves in a sentence, never in a crash later."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -33,6 +34,11 @@ def test_what_follows_from_unshuffle_and_upscale(
         {"beta_start": 0.0},
         {"beta_end": 1.0},
         {"dim": 0},
+        {"dim": 7},
+        {"ipr_dim": 0},
+        {"denoiser_layers": 0},
+        {"ffn_expansion": -1.0},
+        {"ffn_expansion": math.inf},
     ],
 )
 def test_impossible_numbers_are_refused_by_name(wrong: dict[str, object]) -> None:

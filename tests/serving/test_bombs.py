@@ -54,17 +54,35 @@ def jpeg(scans: int) -> bytes:
     return whole[:last] + whole[last:-2] * scans + whole[-2:]
 
 
+def png(chunks: int) -> bytes:
+    """A PNG with many empty chunks before its pixels."""
+    whole = file_of(PIXELS[:8, :8], "PNG")
+    empty = struct.pack(">I", 0) + b"abCd" + struct.pack(">I", zlib.crc32(b"abCd"))
+    return whole[:33] + empty * chunks + whole[33:]
+
+
+def commented(filling: bytes, count: int) -> bytes:
+    """A JPEG with empty comments, or whatever, before its pixels."""
+    whole = file_of(PIXELS[:8, :8], "JPEG")
+    return whole[:2] + filling * count + whole[2:]
+
+
 BOMBS = {
     **{f"compression {n}": strip(n, bytes(encode(PIXELS))) for n, encode in CODECS.items()},
     "tiles of more": tiles(2**15, zlib.compress(bytes(2**20))),
     "more than 100 scans": jpeg(101),
     "more than 100 pages": strip(1, bytes(64), pages=101),
+    "chunks": png(40_000),
+    "segments": commented(b"\xff\xfe\0\2", 40_000),
+    "more than 32768 segments": commented(b"\xff\xff", 40_000),
 }
 FINE = {
     "plain": strip(1, bytes(64)),
     "deflate": strip(8, zlib.compress(bytes(64))),
     "tiled": tiles(256, zlib.compress(bytes(2**16))),
     "progressive": file_of(PHOTO, "JPEG", progressive=True),
+    "some chunks": png(1000),
+    "some comments": commented(b"\xff\xfe\0\2", 1000),
 }
 
 

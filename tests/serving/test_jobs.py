@@ -233,3 +233,28 @@ def test_while_it_stops_nothing_more_is_taken():
         assert "stopping" in detail(response, 503)
         assert int(response.headers["retry-after"]) > 0
     assert not app.state.service.tickets.taken
+
+
+@pytest.mark.parametrize("hears", [True, False])
+def test_what_outlasts_the_time_to_stop_is_answered_in_words(hears: bool):
+    held = restorer("deblur", Held)
+    if not hears:  # a network that tells of no progress
+        held.restore_batch = lambda *_args, **_options: held.release.wait(3)
+    app = build_app({"toy": held}, Settings(stop_seconds=0.3))
+    jobs = app.state.service.jobs
+
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://toy") as client:
+            asked = asyncio.create_task(client.post("/v1/restore", files={"picture": PICTURE}))
+            await asyncio.sleep(0.1)
+            jobs.close()
+            return await asked
+
+    jobs.start()
+    try:
+        assert "stopping" in detail(asyncio.run(ask()), 503)
+    finally:
+        held.release.set()
+        jobs.close()
+        jobs.join()

@@ -280,6 +280,17 @@ def test_with_the_key_in_either_header_all_is_open():
         assert client.get("/readyz").json() == {"status": "ready"}
 
 
+def test_a_key_of_any_letters_is_a_key():
+    with served(key="schlüssel") as client:
+        client.headers = httpx.Headers({b"X-API-Key": "schlüssel".encode()})
+        assert client.get("/v1/models").status_code == 200
+
+
+def test_nobody_is_sent_elsewhere(client):
+    for path in ("/v1/models/", "/healthz/"):
+        assert client.get(path, headers={"Host": "elsewhere.example"}).status_code == 404
+
+
 def test_a_mistake_of_ours_tells_the_client_nothing(caplog):
     broken = restorer("deblur")
     broken.restore_batch = lambda *_args, **_options: 1 / 0

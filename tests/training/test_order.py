@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from diffir.checkpoints import Checkpoint, format
 from diffir.cli.app import app
 from diffir.errors import DiffIRError, RecipeError
-from diffir.model import DiffIRS1
+from diffir.model import DiffIRS1, DiffIRS2
 from diffir.training.order import Order, order_of, order_of_run
 
 SETTINGS = (
@@ -64,10 +64,38 @@ def test_a_folder_with_a_run_of_another_recipe_is_refused_and_stays(
     assert (tmp_path / "run.json").read_bytes() == before
 
 
-def test_other_data_may_go_on_in_the_folder(tmp_path: Path) -> None:
+def test_other_data_may_go_on_in_the_folder_and_that_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     order_in(tmp_path).claim()
+    order_in(tmp_path).claim()
+    assert not caplog.text
     order_in(tmp_path, data=("dead-leaves", "more.txt")).claim()
     assert order_of_run(tmp_path).data == ("dead-leaves", "more.txt")
+    assert "was begun with other --data (dead-leaves)" in caplog.text
+
+
+@pytest.mark.parametrize(("role", "option"), [("start", "--from"), ("teacher", "--teacher")])
+def test_a_run_does_not_go_on_from_other_networks(tmp_path: Path, role: str, option: str) -> None:
+    order_in(tmp_path, **{role: "a.safetensors"}).claim()
+    before = (tmp_path / "run.json").read_bytes()
+    for other in ("b.safetensors", None):
+        with pytest.raises(RecipeError, match=f"with {option} a.safetensors, not {other}; repeat"):
+            order_in(tmp_path, **{role: other}).claim()
+    assert (tmp_path / "run.json").read_bytes() == before
+
+
+def test_a_recipe_with_stage_1_begins_with_weights_of_stage_1(tmp_path: Path) -> None:
+    config = order_in(tmp_path).preset.config
+    for stage, kind in ((1, DiffIRS1), (2, DiffIRS2)):
+        format.save(Checkpoint(model=kind(config), task="sr"), tmp_path / f"{stage}.safetensors")
+    first, second = (str(tmp_path / f"{stage}.safetensors") for stage in (1, 2))
+    assert isinstance(order_in(tmp_path, start=first).beginning().start, DiffIRS1)
+    with pytest.raises(DiffIRError, match="the start is of stage 2"):
+        order_in(tmp_path, start=second).beginning()
+    assert isinstance(
+        order_in(tmp_path, "stage1=null", start=second, teacher=first).beginning().start, DiffIRS2
+    )
 
 
 def broken(told: dict[str, Any], key: str, value: Any) -> bytes:
@@ -85,6 +113,8 @@ def broken(told: dict[str, Any], key: str, value: Any) -> bytes:
         (lambda told: broken(told, "config", {"dim": 8, "width": 1}), "describes no network"),
         (lambda told: broken(told, "config", {"timesteps": -1}), "describes no network .*at least"),
         (lambda told: broken(told, "config", 3), "describes no network"),
+        (lambda told: broken(told, "data", [1]), "run.json is not complete"),
+        (lambda told: broken(told, "start", 5), "run.json is not complete"),
         (lambda told: broken(told, "task", "dehaze"), "describes no network .*dehaze"),
         (lambda told: broken(told, "recipe", {"joint": {"steps": -1}}), r"joint\.steps"),
     ],
@@ -116,7 +146,7 @@ def test_weights_to_begin_with_are_asked_before_anything_is_written(tmp_path: Pa
     with pytest.raises(DiffIRError, match="the teacher does not fit toy-sr: dim 16 found"):
         order.beginning()
     with pytest.raises(DiffIRError, match="no file and no preset"):
-        order_in(tmp_path / "run", start=str(tmp_path / "gone.safetensors"))
+        order_in(tmp_path / "run", start=str(tmp_path / "gone.safetensors")).beginning()
 
 
 def test_a_run_goes_on_by_its_folder_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

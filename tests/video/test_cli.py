@@ -193,10 +193,17 @@ def test_work_of_other_settings_is_not_mixed_in_unless_all_is_made_anew(video, m
         patch.setattr("diffir.video.restore.join", interrupt)
         assert video("in.mkv", "-o", "out.mkv").exit_code == 130
     refused(video("in.mkv", "-o", "out.mkv", "--seed", "1"), "begun with seed 0, not 1")
+    refused(video("in.mkv", "-o", "out.mkv", "--quality", "9"), "begun with another --quality; add")
     assert video("in.mkv", "-o", "out.mkv", "--seed", "1", "--overwrite").exit_code == 0
     assert video("in.mkv", "-o", "fresh.mkv", "--seed", "1").exit_code == 0
     assert Path("out.mkv").read_bytes() == Path("fresh.mkv").read_bytes()
     assert leftovers() == {"in.mkv", "out.mkv", "fresh.mkv"}
+
+
+def test_work_without_a_frame_stands_in_nobodys_way(video) -> None:
+    refused(video("in.mkv", "-o", "out.mkv", "--memory", "1MB"), "of memory are allowed")
+    assert video("in.mkv", "-o", "out.mkv", "--seed", "1").exit_code == 0
+    assert leftovers() == {"in.mkv", "out.mkv"}
 
 
 def test_a_second_run_waits_its_turn(video) -> None:

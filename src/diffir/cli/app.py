@@ -44,6 +44,12 @@ def fail(message: str) -> typer.Exit:
     return typer.Exit(USER_MISTAKE)
 
 
+def cannot_listen(host: str, port: int, error: OSError) -> typer.Exit:
+    """Say why nobody can be served there; give the exit for a user's mistake."""
+    reason = str(error.strerror).partition(" (while")[0]  # Python repeats the address there
+    return fail(f"cannot listen on {host}:{port} ({reason}); choose another --host or --port")
+
+
 def counted(number: int, thing: str) -> str:
     """`1 pair`, `2 pairs`."""
     return f"{number} {thing}" + ("" if number == 1 else "s")

@@ -38,8 +38,10 @@ def export(
     """
     from diffir.export import SUFFIXES
     from diffir.export import export as export_file
+    from diffir.inference.jobs import require_writable
 
     path = output or Path(default_name(model, precision) + SUFFIXES[to])
+    require_writable(path.parent)
     for file in (path, *([path.with_suffix(".bin")] if to == "openvino" else [])):
         if file.exists() and not overwrite:
             raise fail(f"{file} exists; choose another name or add --overwrite")

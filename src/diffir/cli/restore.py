@@ -139,6 +139,8 @@ def restore(
     from diffir.loading import weights_digest
 
     refuse_videos(sources)
+    if output in ("", "-"):
+        raise fail(f"--output {output!r} found; wanted the name of a file or a folder")
     places, goal = [place(source) for source in sources], place(output)
     jobs = plan(
         places,

@@ -1,11 +1,25 @@
 """diffir serve: pictures over HTTP."""
 
+import math
 import os
 from typing import Annotated
 
 import typer
 
-from .app import Device, Host, Memory, Port, Precision, Served, Threads, app, explained, fail, say
+from .app import (
+    Device,
+    Host,
+    Memory,
+    Port,
+    Precision,
+    Served,
+    Threads,
+    app,
+    cannot_listen,
+    explained,
+    fail,
+    say,
+)
 
 KEY = "DIFFIR_API_KEY"
 
@@ -53,16 +67,19 @@ def serve(
 
     from diffir.inference.engine import bytes_of
 
+    if not math.isfinite(stop_seconds):
+        raise fail(f"--stop-seconds {stop_seconds} found; wanted a number of seconds, say 3600")
+
     settings = Settings(
         key=os.environ.get(KEY, "").strip() or None,
-        max_bytes=bytes_of(max_bytes),
+        max_bytes=bytes_of(max_bytes, "--max-bytes"),
         max_pixels=max_pixels,
         max_jobs=max_jobs,
         max_client_jobs=max_client_jobs,
         max_batch=max_batch,
         seconds=seconds,
         keep_seconds=keep_seconds,
-        keep_bytes=bytes_of(keep_bytes),
+        keep_bytes=bytes_of(keep_bytes, "--keep-bytes"),
         stop_seconds=stop_seconds,
     )
     if not (settings.key or no_key or is_loopback(host)):
@@ -78,9 +95,7 @@ def serve(
     try:
         socket = listen(host, port)
     except OSError as error:
-        raise fail(
-            f"cannot listen on {host}:{port} ({error.strerror}); choose another --host or --port"
-        ) from error
+        raise cannot_listen(host, port, error) from error
     shown = f"[{host}]" if ":" in host else host
     say(f"serving {', '.join(restorers)} on http://{shown}:{socket.getsockname()[1]}")
     answer(build_app(restorers, settings), socket)

@@ -87,7 +87,7 @@ def train(
     from diffir.training.order import order_of, order_of_run
 
     if resume is not None:
-        if name or data or output or settings or start or teacher:
+        if name or data or output or settings or start or teacher or val:
             raise fail("--resume takes all from the run but devices; leave the rest out")
         order = order_of_run(resume)
     elif name and data and output:

@@ -4,7 +4,20 @@ from typing import Annotated
 
 import typer
 
-from .app import Device, Host, Memory, Port, Precision, Served, Threads, app, explained, fail, say
+from .app import (
+    Device,
+    Host,
+    Memory,
+    Port,
+    Precision,
+    Served,
+    Threads,
+    app,
+    cannot_listen,
+    explained,
+    fail,
+    say,
+)
 
 
 @app.command("app")
@@ -55,6 +68,4 @@ def web(
         with opened(restorers, settings, host=host, port=port) as address:
             until_told_to_stop(lambda: say(f"open {address} in a browser; Ctrl-C ends it"))
     except OSError as error:
-        raise fail(
-            f"cannot listen on {host}:{port} ({error.strerror}); choose another --host or --port"
-        ) from error
+        raise cannot_listen(host, port, error) from error

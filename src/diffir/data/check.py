@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from diffir.errors import PictureError
+from diffir.errors import DataError, PictureError
 from diffir.images import Header, decode, read
 from diffir.images.holes import holes_of
 
@@ -83,6 +83,8 @@ def check(
                 Finding(file=name, kind=kind_of_unfit(text), message=text)
                 for name, text in unfit.items()
             ]
+    if not (pairs or findings or any(isinstance(chosen, SyntheticSet) for chosen in sets)):
+        raise DataError("no pictures found; give some")
     files = [*dict.fromkeys(file for pair in pairs for file in pair if file)]
     found = {item.file: item for item in watch(in_order(seen, files, jobs), len(files))}
     gts = [found[gt] for gt in dict.fromkeys(gt for gt, _ in pairs)]  # which may have many LQs

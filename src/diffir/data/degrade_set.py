@@ -5,6 +5,7 @@ each copy with the same names, `pairs.yaml`, which is what training is given, an
 which says how it was made.
 """
 
+import hashlib
 import io
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import yaml
 from PIL import Image
 
 from diffir.errors import DataError, PictureError
-from diffir.files import write_whole
+from diffir.files import settled, write_whole
 
 from .crops import to_images
 from .degradations import MakesPairs, unfit
@@ -85,8 +86,14 @@ def degrade_set(
     entries, skipped = entries_of_sets(data_sets(words), scale=1)
     if not entries or (skipped and on_bad == "stop"):
         raise DataError(next(iter(skipped.values()), "no pictures found; give some"))
-    note = {"photos": words, "scale": scale, "copies": copies, "seed": seed}
-    note |= {"degradation": degradation.model_dump(mode="json")}
+    note = {
+        "photos": [settled(word) for word in words],
+        "pictures": digest_of_names(entries),
+        "scale": scale,
+        "copies": copies,
+        "seed": seed,
+        "degradation": degradation.model_dump(mode="json"),
+    }
     require_same(target, note)
     write_whole(as_json(note), target / NOTE)
     stop = Event()
@@ -107,6 +114,12 @@ def degrade_set(
     sets = [{"gt": "gt", "lq": f"lq{copy}"} for copy in range(copies)]
     write_whole(yaml.safe_dump(sets).encode(), target / PAIRS)
     return skipped
+
+
+def digest_of_names(entries: Iterable[Entry]) -> str:
+    """What differs once a photo came or went: the files made are named by their places."""
+    names = "\n".join(Path(entry.gt.name).name for entry in entries)
+    return hashlib.sha256(names.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def degrade_photo(

@@ -123,10 +123,17 @@ def draw_kernel(settings: KernelSettings, draw: np.random.Generator) -> Tensor:
         blur_angle=math.degrees(longer) % 180,
     )
     if kind.startswith("plateau"):
-        return plateau_kernel(size, sigmas, angle, draw.uniform(*settings.plateau_beta))
+        return plateau_kernel(size, sigmas, angle, draw_beta(settings.plateau_beta, draw))
     if kind.startswith("generalized"):
-        return gaussian_kernel(size, sigmas, angle, draw.uniform(*settings.generalized_beta))
+        return gaussian_kernel(size, sigmas, angle, draw_beta(settings.generalized_beta, draw))
     return gaussian_kernel(size, sigmas, angle)
+
+
+def draw_beta(span: tuple[float, float], draw: np.random.Generator) -> float:
+    """A shape: below 1, the Gaussian's, as often as above it, as Real-ESRGAN draws it."""
+    lowest, highest = span
+    middle = min(max(1.0, lowest), highest)
+    return float(draw.uniform(*((lowest, middle) if draw.random() < 0.5 else (middle, highest))))
 
 
 def stack_kernels(kernels: Sequence[Tensor], size: int) -> Tensor:

@@ -1,5 +1,6 @@
 """Pairing: which LQ belongs to which GT, by folder and name."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,8 @@ def pair_files(
     gts: Sequence[Path], gt_root: Path, lq_root: Path, template: str = "{}"
 ) -> tuple[list[tuple[Path, Path]], dict[str, str]]:
     """Pairs of (GT, LQ) of equal folder and name, whatever their suffix, in the order of `gts`.
+
+    Where several have a name, those of equal suffix are paired.
 
     Args:
         gts: pictures below `gt_root`.
@@ -27,16 +30,22 @@ def pair_files(
     """
     if template.count("{}") != 1:
         raise DataError(f"name {template!r} of LQ found; it has to hold {{}} once, say {{}}x4")
-    lqs = {lq.relative_to(lq_root).with_suffix(""): lq for lq in picture_files([lq_root])}
+    lqs: dict[Path, list[Path]] = {}
+    for lq in picture_files([lq_root]):
+        lqs.setdefault(lq.relative_to(lq_root).with_suffix(""), []).append(lq)
+    namesakes = Counter(gt.with_suffix("") for gt in gts)
     pairs, alone = [], {}
     for gt in gts:
         place = gt.relative_to(gt_root)
         wanted = place.with_name(template.replace("{}", place.stem))
-        lq = lqs.pop(wanted, None)
-        if lq is None:
-            alone[str(gt)] = f"{gt} has no LQ; {lq_root / wanted} with any suffix is wanted"
+        there = lqs.get(wanted, [])
+        if len(there) > 1 or namesakes[gt.with_suffix("")] > 1:
+            there = [lq for lq in there if lq.suffix.lower() == gt.suffix.lower()]
+        if len(there) == 1:
+            pairs.append((gt, there[0]))
+            lqs[wanted].remove(there[0])
         else:
-            pairs.append((gt, lq))
-    for lq in lqs.values():
+            alone[str(gt)] = f"{gt} has no LQ; {lq_root / wanted} with any suffix is wanted"
+    for lq in (lq for left in lqs.values() for lq in left):
         alone[str(lq)] = f"{lq} has no GT below {gt_root}; add it, or remove this one"
     return pairs, alone

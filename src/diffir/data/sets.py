@@ -53,7 +53,7 @@ AnySet: TypeAlias = PhotoSet | PairSet | SyntheticSet
 
 def kind_of(value: Any) -> str:
     """Which kind of set is meant, by its keys."""
-    keys = value if isinstance(value, dict) else vars(value)
+    keys = value if isinstance(value, dict) else getattr(value, "__dict__", ())
     return next((key for key in ("photos", "synthetic", "gt") if key in keys), "photos")
 
 
@@ -198,7 +198,12 @@ def listed(path: Path) -> list[Path]:
         DataError: when there are none, or one of a list is missing.
     """
     if path.suffix == ".txt" and path.is_file():
-        lines = path.read_text(encoding="utf-8").splitlines()
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"{path} is no text in UTF-8 ({error}); save it anew as such"
+            ) from error
         files = [path.parent / line.strip() for line in lines if line.strip()]
         missing = [file for file in files if not file.exists()]
         if missing:

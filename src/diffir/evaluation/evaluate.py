@@ -223,7 +223,7 @@ def alike(restored: Tensor, gt: Tensor | None, crop: bool) -> tuple[Tensor, Tens
     if not crop:
         raise DataError(
             f"{restored.shape[-1]}×{restored.shape[-2]} found, and GT is "
-            f"{gt.shape[-1]}×{gt.shape[-2]}; make them alike"
+            f"{gt.shape[-1]}×{gt.shape[-2]}, cut to what the scale divides; make them alike"
         )
     height, width = (min(restored.shape[axis], gt.shape[axis]) for axis in (-2, -1))
     return restored[..., :height, :width], gt[..., :height, :width]

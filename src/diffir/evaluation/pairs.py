@@ -47,11 +47,18 @@ def pairs_of(word: str, degradation: Degradation, scale: int) -> list[Batch]:
     entries, unfit = entries_of_sets(data_sets([word]), scale)
     if unfit:
         raise DataError(one_of(unfit))
-    found = (pair_of(entry, index, degradation, scale) for index, entry in enumerate(entries))
-    pairs = [pair for pair in found if pair is not None]
-    if not pairs:
-        raise DataError(f"{word} has no picture to validate on; name a folder of larger ones")
-    return pairs
+    found = {
+        entry.gt.name: pair_of(entry, i, degradation, scale) for i, entry in enumerate(entries)
+    }
+    small = [name for name, pair in found.items() if pair is None]
+    if small or not found:
+        raise DataError(
+            f"{small[0]} is too small to make an LQ of ({len(small)} of {len(found)} are); "
+            "leave such out of what is validated on"
+            if small
+            else f"{word} has no picture to validate on; name a folder that has"
+        )
+    return [pair for pair in found.values() if pair is not None]
 
 
 def pair_of(entry: Entry, index: int, degradation: Degradation, scale: int) -> Batch | None:

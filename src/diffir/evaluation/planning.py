@@ -120,7 +120,7 @@ def degradation_for(
         raise DataError(f"degradation {name!r} found; there are {', '.join(DEGRADATIONS)}")
     problem = unfit(DEGRADATIONS[name], task, scale)
     if problem is not None:
-        raise DataError(f"{problem}; choose one with --degradation")
+        raise DataError(f"{problem}; choose another with --degradation")
     return name
 
 
@@ -166,7 +166,10 @@ def usable_metrics(
     available, unavailable = open_metrics(name for name in asked if not lacking[name])
     notes += [f"{name} is left out: {reason}" for name, reason in unavailable.items()]
     if not available:
-        raise DataError(f"no metric is left: {'; '.join(notes) or 'none was named'}")
+        raise DataError(
+            f"no metric is left: {'; '.join(notes) or 'none was named'}; give what they need, or "
+            "name others with --metrics"
+        )
     return tuple(dict.fromkeys(available)), notes
 
 

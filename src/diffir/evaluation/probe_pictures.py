@@ -96,7 +96,7 @@ def degradation_for(name: str | None, checkpoint: Checkpoint) -> tuple[str, Make
     chosen = chosen or DEGRADATIONS[told]
     problem = unfit(chosen, checkpoint.task, checkpoint.config.scale)
     if problem is not None:
-        raise DataError(f"{problem}; choose one with --degradation")
+        raise DataError(f"{problem}; choose another with --degradation")
     return told, chosen
 
 

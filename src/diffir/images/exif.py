@@ -95,6 +95,8 @@ def notes(exif: Image.Exif) -> Image.Exif:
     """Copy what `exif` says of the picture, and leave out how its pixels were stored."""
     kept = Image.Exif()
     for tag, value in exif.items():
+        if tag == Base.ImageDescription and _tells_of_storage(value):
+            continue
         if tag in _NOTES or (tag > _LAST_STORAGE_TAG and tag not in _PAYLOADS):
             kept[tag] = _faithful(value)
     for tag in _SUB_DIRECTORIES:
@@ -105,6 +107,11 @@ def notes(exif: Image.Exif) -> Image.Exif:
             details.pop(IFD.Interop, None)
             kept[tag] = details
     return kept
+
+
+def _tells_of_storage(description: Any) -> bool:
+    """Whether a program noted there how the samples of a TIFF lie: tifffile, ImageJ or OME."""
+    return str(description).startswith(('{"shape":', "ImageJ=")) or "<OME" in str(description)
 
 
 def _faithful(value: Any) -> Any:

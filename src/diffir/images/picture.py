@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -108,8 +109,16 @@ class Picture:
     def from_pil(cls, image: Image.Image) -> Picture:
         """A picture from a Pillow image, turned upright, with its ICC profile and EXIF.
 
-        CMYK is converted to RGB without its profile. Raises PictureError for the modes I, F, LAB.
+        CMYK is converted to RGB without its profile. Raises PictureError for the modes I, F, LAB,
+        and where the image's file, read only now, is damaged.
         """
+        try:
+            image.load()
+        except (OSError, SyntaxError, ValueError, struct.error) as error:
+            raise PictureError(
+                f"the image cannot be decoded ({error}); it may be damaged or cut short, so get "
+                "another copy"
+            ) from error
         samples = _pil_samples(image)
         notes = exif.of_image(image)
         picture = cls.from_array(exif.upright(samples, notes))
@@ -151,11 +160,11 @@ def _check_samples(name: str, samples: NDArray[Any]) -> None:
     """Refuse all but float32 in [0, 1]; `not (...)` lets NaN fail, too."""
     if samples.dtype != np.float32:
         raise PictureError(f"{name} of type {samples.dtype} found; wanted float32")
-    low, high = float(samples.min()), float(samples.max())
+    low, high = samples.min(), samples.max()
     if not (low >= 0 and high <= 1):
         raise PictureError(
-            f"{name} from {low:g} to {high:g} found; wanted finite numbers from 0 to 1, so divide "
-            "by the largest possible value and clip"
+            f"{name} from {low!s} to {high!s} found; wanted finite numbers from 0 to 1, so "
+            "divide by the largest possible value and clip"
         )
 
 

@@ -130,7 +130,7 @@ def kind_of(file: BinaryIO) -> str:
     head = file.read(16)
     file.seek(0)
     if not head:
-        raise PictureError(f"an empty file found; {_WANTED.partition(',')[0]}")
+        raise PictureError("an empty file found; wanted a picture, so get another copy")
     for offset, signature, kind in _SIGNATURES:
         if head.startswith(signature, offset):
             if kind not in _READERS:
@@ -162,6 +162,7 @@ def check_header(image: ImageFile, max_pixels: int = MAX_PIXELS) -> None:
 def _read_pillow(kind: type[ImageFile], file: BinaryIO, max_pixels: int) -> Picture:
     image = kind(file)
     check_header(image, max_pixels)
+    image.load()  # here, where an error is told of the file
     return Picture.from_pil(image)
 
 

@@ -158,6 +158,7 @@ _ENCODERS: dict[str, Encoder] = {
     ".png": _png,
     ".jpg": _jpeg,
     ".jpeg": _jpeg,
+    ".jfif": _jpeg,
     ".webp": _webp,
     ".tif": _tiff,
     ".tiff": _tiff,

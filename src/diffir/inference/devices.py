@@ -1,7 +1,7 @@
 """Which device: what `auto` means, how a network gets there, and what the device can do."""
 
 import logging
-from typing import Literal, TypeAlias, TypeVar
+from typing import Literal, TypeAlias, TypeVar, get_args
 
 import torch
 from torch import nn
@@ -12,6 +12,7 @@ logger = logging.getLogger(__name__)
 
 Network = TypeVar("Network", bound=nn.Module)
 Precision: TypeAlias = Literal["float32", "bfloat16"]
+PRECISIONS: tuple[str, ...] = get_args(Precision)
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -67,6 +68,8 @@ def usable_precision(asked: Precision, device: torch.device) -> Precision:
 
     A CPU with AVX2 alone takes ten times as long for bfloat16, in use as in training.
     """
+    if asked not in PRECISIONS:
+        raise DeviceError(f"precision {asked!r} found; wanted {' or '.join(PRECISIONS)}")
     if asked == "bfloat16" and not computes_bfloat16(device):
         logger.warning("this %s has no instructions for bfloat16; float32 is taken", device.type)
         return "float32"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -23,6 +24,23 @@ from .places import (
     is_within,
     require_writable_store,
 )
+
+logger = logging.getLogger(__name__)
+
+NOT_READ = (
+    ".heic",
+    ".heif",
+    ".avif",
+    ".gif",
+    ".jxl",
+    ".jp2",
+    ".psd",
+    ".dng",
+    ".cr2",
+    ".nef",
+    ".arw",
+)
+"""Of pictures that lie in people's folders, and that nobody shall believe restored."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +82,7 @@ def plan(
         PictureError: when a source is missing or empty of pictures, no picture fits the patterns,
             the output can't be there, an output is an input or would become one, or two pictures
             would become one file.
-        MaskError: when the mask, or the folder of masks, is missing.
+        MaskError: when the mask, or the folder of masks, is missing, or is the picture itself.
         OSError: when a store does not answer.
     """
     if mask is not None and not exists(mask):
@@ -153,14 +171,28 @@ def pictures_of(source: Place, left_out: Iterable[Place]) -> list[tuple[Place, P
     if not is_dir(source):
         return [(source, Path(source.name))]
     inside = [path for path in left_out if is_within(path, source)]
-    files = [
+    there = [
         file
-        for file in pictures_below(source)
+        for file in files_below(source)
         if not any(is_at_or_within(file, path) for path in inside)
     ]
+    files = [file for file in there if is_picture_name(file)]
+    tell_left_out(source, there)
     if not files:
         raise PictureError(f"{source} holds no picture; looked for {', '.join(SUFFIXES)}")
     return [(file, Path(below(file, source))) for file in files]
+
+
+def tell_left_out(source: Place, files: Iterable[Place]) -> None:
+    """Warn of pictures of formats that are not read, which a folder's run passes over."""
+    suffixes = [file.suffix.lower() for file in files if file.suffix.lower() in NOT_READ]
+    if suffixes:
+        logger.warning(
+            "%s: %d files left out, for %s is not read; convert them first",
+            source,
+            len(suffixes),
+            ", ".join(sorted(set(suffixes))),
+        )
 
 
 def is_at_or_within(file: Place, path: Place) -> bool:
@@ -198,10 +230,15 @@ def require_apart(source: Place, output: Place) -> None:
 
 
 def refuse_collisions(jobs: Sequence[Job]) -> None:
-    """Raise PictureError where an output would overwrite an input, a mask or another output."""
+    """Raise PictureError where an output would overwrite an input, a mask or another output.
+
+    MaskError where a picture would be its own mask.
+    """
     inputs = {identity(path) for job in jobs for path in (job.source, job.mask) if path} - {None}
     seen: dict[str, Job] = {}
     for job in jobs:
+        if job.mask is not None and identity(job.mask) == identity(job.source) is not None:
+            raise MaskError(f"{job.source} is picture and mask at once; give a mask, white = hole")
         if identity(job.target) in inputs:
             raise PictureError(f"{job.target} is an input; choose another output")
         other = seen.setdefault(name_on_any_disk(job.target), job)

@@ -113,7 +113,7 @@ class Manifest:
 
     def target_of(self, job: Job) -> str:
         """The name of a job's target in the manifest."""
-        return below(job.target, self.folder)
+        return as_text(below(job.target, self.folder))
 
     def add(self, job: Job, **facts: str | float | None) -> None:
         """Write the line of a job, at once where it is safe; raises OSError, and leaves no half."""
@@ -122,10 +122,10 @@ class Manifest:
         line = Line.model_validate(
             {
                 **asdict(self.settings),
-                "source": job.relative.as_posix(),
+                "source": as_text(job.relative.as_posix()),
                 "target": self.target_of(job),
                 "format": format_of(job),
-                **facts,
+                **{key: as_text(v) if isinstance(v, str) else v for key, v in facts.items()},
             }
         )
         self.write(line.model_dump_json(exclude_none=True).encode() + b"\n")
@@ -229,6 +229,11 @@ def lines_of(content: bytes, path: Place) -> Iterator[tuple[str, bytes]]:
         raise PictureError(
             f"{path} is no manifest of diffir's ({reason}); move it, or name another folder"
         ) from error
+
+
+def as_text(name: str) -> str:
+    r"""A name, or words with one, that JSON can hold: bytes that are no UTF-8 become \xNN."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def format_of(job: Job) -> str:

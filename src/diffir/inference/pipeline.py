@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL.Image import Image
 
 from diffir.errors import PictureError, WeightsError
 from diffir.images import Picture
@@ -137,8 +138,11 @@ def paired(
     images: Iterable[ImageLike], masks: Iterable[ImageLike] | None
 ) -> Iterator[tuple[ImageLike, ImageLike | None]]:
     """Each image with its mask; raises PictureError where one is missing."""
-    if isinstance(images, str | Path | Picture | np.ndarray | torch.Tensor):
+    one = str | Path | Picture | np.ndarray | torch.Tensor | Image
+    if isinstance(images, one):
         raise PictureError("one picture found; give a list of pictures, or call diffir.restore")
+    if isinstance(masks, one):
+        raise PictureError("one mask found; give a list of masks, one for each picture")
     if masks is None:
         yield from ((image, None) for image in images)
         return

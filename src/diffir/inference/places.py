@@ -63,7 +63,7 @@ def reached(place: UPath) -> Iterator[None]:
     except (DiffIRError, MemoryError):
         raise
     except Exception as error:
-        if isinstance(error, OSError) and error.strerror:
+        if isinstance(error, OSError) and error.strerror and error.filename:
             raise
         number = getattr(error, "errno", None) or EIO
         what = str(error) or type(error).__name__

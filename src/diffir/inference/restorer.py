@@ -66,8 +66,12 @@ class Restorer:
                 room for two more restored pictures, and give the mean: some tenths of a dB.
 
         Raises:
-            DeviceError: when the device is not there.
+            DeviceError: when the device is not there, or precision or memory are none.
         """
+        if memory is not None and (not isinstance(memory, int) or memory < 1):
+            raise DeviceError(
+                f"memory {memory!r} found; wanted a number of bytes, such as 2 * 10**9"
+            )
         self.device = pick_device(device)
         self.task = task
         self.precision: Precision = usable_precision(precision, self.device)

@@ -102,12 +102,15 @@ class DiffIRConfig:
                 )
         if self.cpen_reduction not in (1, 2):
             raise ValueError(f"cpen_reduction {self.cpen_reduction} found; it must be 1 or 2")
-        if self.ipr_dim % 4:
+        if self.ipr_dim % 4 or self.ipr_dim < 4:
             raise ValueError(f"ipr_dim {self.ipr_dim} found; it must divide by 4")
-        if self.dim < 1 or self.timesteps < 0:
+        if self.dim < 2 or self.dim % 2 or self.timesteps < 0 or self.denoiser_layers < 1:
             raise ValueError(
-                f"dim {self.dim} and timesteps {self.timesteps} found; at least 1 and 0 are needed"
+                f"dim {self.dim}, timesteps {self.timesteps} and denoiser_layers "
+                f"{self.denoiser_layers} found; at least 2 (even), 0 and 1 are needed"
             )
+        if not 0 < self.ffn_expansion < math.inf:
+            raise ValueError(f"ffn_expansion {self.ffn_expansion} found; it must be more than 0")
         if self.insert_variance and not self.timesteps:
             raise ValueError("insert_variance with timesteps 0 found; there is no step to vary")
         if not 0 <= self.teacher_blur < math.inf:

@@ -108,6 +108,10 @@ Perceptual: TypeAlias = Annotated[
 ]
 
 
+Decay: TypeAlias = Annotated[float, Field(ge=0, lt=1)]
+"""How much of a running mean stays from step to step."""
+
+
 class Adversary(Values):
     """A discriminator that learns beside the network and that it has to please."""
 
@@ -119,7 +123,7 @@ class Adversary(Values):
     """Of the network's term."""
     learning_rate: Positive = 1e-4
     """Of the discriminator, at the phase's start; it follows the phase's schedule."""
-    adam_betas: tuple[float, float] = (0.9, 0.99)
+    adam_betas: tuple[Decay, Decay] = (0.9, 0.99)
     warmup_steps: int = Field(default=0, ge=0)
     """Steps at the phase's start in which the discriminator learns alone."""
     r1_weight: NotNegative = 0.0

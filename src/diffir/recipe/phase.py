@@ -5,9 +5,9 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, model_validator
 
 from diffir.data import Values
-from diffir.data.settings import named
+from diffir.data.settings import Positive, named
 
-from .losses import ADVERSARIES, Adversary, Perceptual
+from .losses import ADVERSARIES, Adversary, Decay, Perceptual
 from .schedules import Cosine, Schedule
 
 Named = BeforeValidator(named(ADVERSARIES))
@@ -25,11 +25,11 @@ class Phase(Values):
     """One run of the training loop: the rate rises linearly, then goes as the schedule says."""
 
     steps: int = Field(ge=0)
-    learning_rate: float = Field(gt=0)
+    learning_rate: Positive
     warmup_steps: int = Field(default=0, ge=0)
     schedule: Schedule = Cosine()
     """Of the learning rate, counted from the end of the warm-up."""
-    adam_betas: tuple[float, float] = (0.9, 0.99)
+    adam_betas: tuple[Decay, Decay] = (0.9, 0.99)
     batch_size: int = Field(gt=0)
     """Of the global batch, whatever the number of processes that share it."""
     lq_size: int = Field(gt=0, description="side of the square LQ crops, in pixels")

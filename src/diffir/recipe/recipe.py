@@ -24,7 +24,7 @@ class Recipe(Values):
     degradation: Degradation = Bicubic()
     """How LQ is made of photos; settings, or a name (docs/data.md)."""
     augment: Augment = Augment()
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**32)
     stage1: Phase | None = None
     """CPEN_S1 and DIRformer together, seeing the ground truth."""
     prior: Phase | None = None

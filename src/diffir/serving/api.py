@@ -46,7 +46,7 @@ async def restore(request: Request, service: Given) -> Response:
     """Restore a picture and answer with it."""
     job = await accept(service, request, keep=False)
     try:
-        await wait_for(job, request, service.settings.seconds)
+        await wait_for(job, request, service)
         return file_of(job)
     finally:
         service.jobs.forget(job)
@@ -124,13 +124,16 @@ async def readyz(service: Given) -> Health:
     return Health(status="ready")
 
 
-async def wait_for(job: Job, request: Request, seconds: float) -> None:
+async def wait_for(job: Job, request: Request, service: Service) -> None:
     """Until the job has ended; raises 503 after so long, ClientDisconnect when nobody is there."""
+    seconds = service.settings.seconds
     outcome, latest = asyncio.wrap_future(job.outcome), time.monotonic() + seconds
     while not outcome.done():
         await asyncio.wait({outcome}, timeout=LOOK_SECONDS)
         if await request.is_disconnected():
             raise ClientDisconnect
+        if not outcome.done() and service.jobs.overdue:
+            raise stopping()
         if not outcome.done() and time.monotonic() > latest:
             raise HTTPException(
                 503, f"not done within {seconds:g} s; send it again later, or to /v1/jobs", SOON

@@ -53,6 +53,7 @@ def build_app(restorers: Mapping[str, Restorer], settings: Settings) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,  # its page would load scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,  # it would be to whatever host a client names
     )
     app.state.service = service
     app.include_router(public)

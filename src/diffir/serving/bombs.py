@@ -3,12 +3,20 @@
 The command line opens them, for there the files are the user's own.
 """
 
+import re
 from io import BytesIO
+from itertools import islice
+from typing import TYPE_CHECKING
 
 from fastapi import HTTPException
 
 from diffir.images.read import guarded
 
+if TYPE_CHECKING:
+    from tifffile import TiffFile
+
+MOST_PARTS = 2**15
+"""Of a PNG's chunks or a JPEG's segments: an empty one costs a parser more than it weighs."""
 MOST_SCANS = 100
 """Of a JPEG, thumbnails included: every scan, of 14 bytes, goes over the whole picture again."""
 MOST_PAGES = 100
@@ -22,14 +30,31 @@ BOUNDED = {1, 5, 8, 32946, 32773, 34925, 50000}
 
 def refuse_bomb(data: bytes, name: str, kind: str) -> None:
     """Raise 415 for what may be a bomb, PictureError for a damaged file."""
-    found = {"JPEG": of_jpeg, "TIFF": of_tiff}.get(kind, lambda _: None)(data)
+    found = {"PNG": of_png, "JPEG": of_jpeg, "TIFF": of_tiff}.get(kind, lambda _: None)(data)
     if found is not None:
         raise HTTPException(415, f"{name}: {found} found; save it anew, best as PNG")
 
 
+def of_png(data: bytes) -> str | None:
+    """What is suspicious in a PNG."""
+    place, chunks = 8, 0
+    while place + 8 <= len(data):
+        place += 12 + int.from_bytes(data[place : place + 4], "big")
+        chunks += 1
+        if chunks > MOST_PARTS:
+            return f"more than {MOST_PARTS} chunks"
+    return None
+
+
 def of_jpeg(data: bytes) -> str | None:
     """What is suspicious in a JPEG."""
-    return f"more than {MOST_SCANS} scans" if data.count(b"\xff\xda") > MOST_SCANS else None
+    if data.count(b"\xff\xda") > MOST_SCANS:
+        return f"more than {MOST_SCANS} scans"
+    # All markers but those of arithmetic and of restarts, which stand among pixels; and fill bytes.
+    markers = re.finditer(rb"\xff[\xc0-\xcf\xda-\xff]", data)
+    if next(islice(markers, MOST_PARTS, None), None) is not None:
+        return f"more than {MOST_PARTS} segments"
+    return None
 
 
 def of_tiff(data: bytes) -> str | None:
@@ -37,11 +62,20 @@ def of_tiff(data: bytes) -> str | None:
     return guarded("TIFF", lambda: _of_tiff(data))
 
 
+def has_page(tiff: "TiffFile", index: int) -> bool:
+    """Whether there is a page of an index; its length would walk through all that follow."""
+    try:
+        tiff.pages[index]
+    except IndexError:
+        return False
+    return True
+
+
 def _of_tiff(data: bytes) -> str | None:
     from tifffile import TiffFile
 
     with TiffFile(BytesIO(data)) as tiff:
-        if len(tiff.pages) > MOST_PAGES:
+        if has_page(tiff, MOST_PAGES):
             return f"more than {MOST_PAGES} pages"
         page = tiff.pages.first
         if page.compression not in BOUNDED:

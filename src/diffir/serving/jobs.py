@@ -93,6 +93,11 @@ class Jobs:
         for job in waiting:
             job.end(stopping())
 
+    @property
+    def overdue(self) -> bool:
+        """Whether the server was told to stop, and the time for what runs is over."""
+        return self.closed and time.monotonic() > self._stop_at
+
     def join(self) -> None:
         """After `close`: wait for what runs, and stop it when that takes too long."""
         self._thread.join(max(0, self._stop_at - time.monotonic()))
@@ -132,7 +137,7 @@ class Jobs:
         def progress(share: float) -> None:
             for job in batch:
                 job.progress = share
-            if time.monotonic() > latest or all(job.unwanted for job in batch):
+            if time.monotonic() > latest or self.overdue or all(job.unwanted for job in batch):
                 stop.set()
 
         restorer = self.restorers[batch[0].model]

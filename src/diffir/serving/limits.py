@@ -21,7 +21,9 @@ def require_key(wanted: str | None, shown: str | None) -> None:
     """Raise 401 unless the key is the one that is wanted."""
     if wanted is None:
         return
-    if shown is None or not hmac.compare_digest(shown.encode(), wanted.encode()):
+    # Headers are read as Latin-1, be they UTF-8.
+    sent = (shown or "").encode("latin-1", "replace")
+    if not hmac.compare_digest(sent, wanted.encode()):
         raise HTTPException(
             401,
             "the API key is missing or wrong; send it as `Authorization: Bearer KEY` or as "

@@ -1,6 +1,7 @@
 """The process: its models and socket, and an end that loses no running picture."""
 
 import ipaddress
+import logging
 import math
 import signal
 import socket
@@ -15,6 +16,9 @@ from diffir.errors import WeightsError
 from diffir.inference import Precision, Restorer
 from diffir.loading import bundled_file
 from diffir.presets import PRESETS
+
+LAST_WORDS = 10
+"""Seconds for answers to go out when the time for jobs is over."""
 
 
 def is_loopback(host: str) -> bool:
@@ -39,7 +43,9 @@ def load_models(
     for name in wanted:
         short = name if name in PRESETS else Path(name).stem
         if short in restorers:
-            raise WeightsError(f"two models would be called {short}; rename one of the files")
+            raise WeightsError(
+                f"two models would be called {short}; name each once, or rename one of the files"
+            )
         restorers[short] = Restorer.from_pretrained(
             name, device=device, precision=precision, memory=memory
         )
@@ -72,7 +78,8 @@ def server_for(app: FastAPI) -> Server:
         access_log=False,
         log_config=None,
         server_header=False,
-        timeout_graceful_shutdown=math.ceil(app.state.service.settings.stop_seconds),
+        # Jobs are given up before, so that clients are told by an answer, not by a cut line.
+        timeout_graceful_shutdown=math.ceil(app.state.service.settings.stop_seconds + LAST_WORDS),
     )
     return Server(config)
 
@@ -82,4 +89,6 @@ def serve(app: FastAPI, listening: socket.socket) -> None:
     # Uvicorn raises the signal once more when all is done; that would end the process with it.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
+    # A malformed form is its sender's matter, who is told.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
     server_for(app).run(sockets=[listening])

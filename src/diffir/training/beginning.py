@@ -55,6 +55,17 @@ def beginning_of(
     recipe = recipe_of(preset)
     phases = recipe.phases()
     require_losses(preset, recipe)
+    wanted = 4 if preset.task.wants_mask else 3
+    if preset.config.in_channels != wanted:
+        raise RecipeError(
+            f"in_channels {preset.config.in_channels} found in {preset.name}; task "
+            f"{preset.task.name} wants {wanted}"
+        )
+    if recipe.diffusion_training == "single_step" and not preset.config.timesteps:
+        raise RecipeError(
+            f"diffusion_training single_step with timesteps 0 found in {preset.name}, which has no "
+            f"step to train; give it some, or take all_steps"
+        )
     if recipe.diffusion_training == "single_step" and {"joint", "finetune"} & phases.keys():
         raise RecipeError(
             f"diffusion_training single_step found with a joint phase or fine-tuning in "

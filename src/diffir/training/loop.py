@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from diffir.data import Batch, Draws, Feed, Stream
-from diffir.errors import StoppedError
+from diffir.errors import StoppedError, WeightsError
 from diffir.inference.devices import usable_precision
 from diffir.inference.memory import peak_of_process
 from diffir.recipe import PHASES, Recipe
@@ -254,9 +254,15 @@ class PhaseRun:
         state = self.states.newest(device)
         step = 0
         if state is not None:
-            for name, part in self.held().items():
-                load_full_state(part, state[name])
-            step, self.best = int(state["step"]), float(state["best"])
+            try:
+                for name, part in self.held().items():
+                    load_full_state(part, state[name])
+                step, self.best = int(state["step"]), float(state["best"])
+            except (KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
+                raise WeightsError(
+                    f"the state of {self.name} in {self.states.folder} is not of this network "
+                    f"({type(error).__name__}); remove it to go on without it"
+                ) from error
             own = self.states.of_rank(step, rank, device) if rank else state
             if own is not None:  # else begun by fewer processes: its pair pool begins anew
                 self.stream.load_state_dict(own["stream"])

@@ -1,6 +1,7 @@
 """Order: what was asked of a run, kept in its folder as `run.json`, enough to ask it again."""
 
 import json
+import logging
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 from diffir._version import __version__
 from diffir.errors import RecipeError
-from diffir.files import write_whole
+from diffir.files import settled, write_whole
 from diffir.loading import load_checkpoint
 from diffir.model import DiffIRConfig
 from diffir.presets import RECIPES, Preset, choose, finetuning
@@ -17,6 +18,8 @@ from diffir.recipe import Recipe
 from diffir.tasks import TASKS
 
 from .beginning import Beginning, beginning_of, recipe_of
+
+logger = logging.getLogger(__name__)
 
 FILE = "run.json"
 CLAIMED = ("name", "task", "config", "recipe")
@@ -68,7 +71,23 @@ class Order:
                 raise RecipeError(
                     f"{self.folder} holds a run of another recipe; choose another output folder"
                 )
+            self.require_same_beginning(read_claim(self.folder), mine)
         write_whole(json.dumps(mine, indent=1).encode(), self.folder / FILE)
+
+    def require_same_beginning(self, there: dict[str, Any], mine: dict[str, Any]) -> None:
+        """Refuse to go on from other networks, and tell of other data."""
+        for key, option in (("start", "--from"), ("teacher", "--teacher")):
+            if there[key] != mine[key]:
+                raise RecipeError(
+                    f"{self.folder} holds a run with {option} {there[key]}, not {mine[key]}; "
+                    f"repeat that, or choose another output folder"
+                )
+        if there["data"] != mine["data"]:
+            logger.warning(
+                "%s was begun with other --data (%s); the rest is learnt from what is given now",
+                self.folder,
+                ", ".join(there["data"]),
+            )
 
 
 def order_of(
@@ -90,12 +109,11 @@ def order_of(
 
 def preset_of(name: str, settings: Iterable[str] = (), start: str | None = None) -> Preset:
     """The network and recipe that a name stands for; arguments and errors as `order_of`."""
-    recipes = dict(RECIPES)
-    if start is not None:
-        recipes[FINETUNE] = finetuning(load_checkpoint(start))
-    elif name == FINETUNE:
+    if name != FINETUNE:
+        return choose(RECIPES, name, settings)
+    if start is None:
         raise RecipeError("finetune wants a network; name it, --from sr-x4-lite, say")
-    return choose(recipes, name, settings)
+    return choose({**RECIPES, FINETUNE: finetuning(load_checkpoint(start))}, name, settings)
 
 
 def order_of_run(folder: Path) -> Order:
@@ -120,14 +138,18 @@ def read_claim(folder: Path) -> dict[str, Any]:
             f"{folder} holds no run ({FILE} is missing or broken); name the folder of one"
         ) from error
     wanted = {*CLAIMED, "data", "val", "start", "teacher"}
-    lists = ("data", "val")
-    if (
-        not isinstance(found, dict)
-        or wanted - found.keys()
-        or not all(isinstance(found[key], list) for key in lists)
-    ):
+    if not isinstance(found, dict) or wanted - found.keys() or not holds_texts(found):
         raise RecipeError(f"{folder / FILE} is not complete; repeat the command that began the run")
     return found
+
+
+def holds_texts(told: dict[str, Any]) -> bool:
+    """Whether what shall be names and paths is."""
+    lists = [told["data"], told["val"]]
+    texts = [told["start"] or "", told["teacher"] or ""]
+    return all(isinstance(one, list) for one in lists) and all(
+        isinstance(text, str) for text in (*texts, *(text for one in lists for text in one))
+    )
 
 
 def claimed_preset(told: dict[str, Any]) -> Preset:
@@ -146,8 +168,3 @@ def claimed_preset(told: dict[str, Any]) -> Preset:
 def as_tuple(value: Any) -> Any:
     """Lists, which JSON has in place of tuples, as tuples."""
     return tuple(value) if isinstance(value, list) else value
-
-
-def settled(word: str) -> str:
-    """A path as it is found from everywhere; other words as they are."""
-    return str(Path(word).resolve()) if Path(word).exists() else word

@@ -81,7 +81,7 @@ def rate_range(phase: PhaseRun, low: float, high: float, steps: int) -> RateRang
     Raises:
         RecipeError: when the range is none, or the loss is not finite at its lowest rate.
     """
-    if not 0 < low < high or steps < 2:
+    if not 0 < low < high < math.inf or steps < 2:
         raise RecipeError(f"rates from {low:g} to {high:g} in {steps} steps found; they must rise")
     rates, losses, mean = growing(low, high, steps), list[float](), 0.0
     for step, (batch, rate) in enumerate(zip(phase.stream.batches(0, steps), rates, strict=True)):

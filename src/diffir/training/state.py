@@ -79,4 +79,6 @@ def read_state(path: Path, device: torch.device) -> dict[str, Any]:
             f"{path} is not a training state ({type(error).__name__}); "
             f"remove it to go on without it"
         ) from error
+    if not isinstance(state, dict):
+        raise WeightsError(f"{path} is not a training state; remove it to go on without it")
     return state

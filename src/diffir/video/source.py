@@ -96,7 +96,9 @@ def opened(path: Path) -> Iterator[InputContainer]:
         if kind == "tty":  # FFmpeg shows texts as films of a terminal
             raise PictureError(f"{path} is a text, not a video; give a video file")
         if kind == "image2" or kind.endswith("_pipe"):
-            raise PictureError(f"{path} is a picture; `diffir restore` takes it")
+            raise PictureError(
+                f"{path} is a picture; `diffir restore` takes it, if it does not move"
+            )
         yield container
 
 

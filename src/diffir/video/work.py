@@ -27,6 +27,8 @@ from .source import Times
 
 SEGMENT = 32
 """Frames in a segment: what a kill can cost, and how often a frame is encoded by itself alone."""
+OTHER = {"input": "another input", "weights": "other weights", "options": "another --quality"}
+"""What differs, where values mean nothing to people."""
 CHANGE = "add --overwrite to begin anew, or choose another name"
 
 
@@ -117,11 +119,11 @@ def held(target: Path, plan: dict[str, Any], *, anew: bool) -> Iterator[Work]:
 
 
 def begin(work: Work, plan: dict[str, Any], anew: bool) -> None:
-    """Note the plan, or see that it is the one that was noted."""
+    """Note the plan, or see that it is the one that was noted, where frames were made by it."""
     note = work.folder / "plan.json"
     segments = list(work.folder.glob("*.segment"))
     differing = difference(note, plan) if note.exists() or segments else None
-    if differing and not anew:
+    if differing and segments and not anew:
         raise PictureError(f"{work.folder} was begun with {differing}; {CHANGE}")
     if differing:  # the old plan stays till all that was made by it is gone
         for path in [*segments, work.folder / "times.json"]:
@@ -135,7 +137,7 @@ def difference(note: Path, plan: dict[str, Any]) -> str | None:
         found = json.loads(note.read_text("utf-8"))
         for key, wanted in plan.items():
             if found[key] != wanted:
-                return f"{key} {shown(found[key])}, not {shown(wanted)}"
+                return OTHER.get(key) or f"{key} {shown(found[key])}, not {shown(wanted)}"
     except (OSError, ValueError, KeyError, TypeError):
         return "a plan that cannot be read"
     return None

@@ -53,11 +53,12 @@ def blur_video(
     """
     from pydantic import ValidationError
 
+    from diffir.data.prepare import require_apart
     from diffir.data.settings import sentence
     from diffir.data.video import FrameBlur, PairWriter, clips
 
-    if output.exists() and not output.is_dir():
-        raise fail(f"{output} is a file; name a folder for the pairs")
+    for source in videos:
+        require_apart(source, output)
     try:
         settings = FrameBlur(frames=span(frames), step=step, gamma=gamma, sharp=sharp, cut=cut)
     except ValidationError as error:

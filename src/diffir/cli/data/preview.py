@@ -1,5 +1,6 @@
 """diffir data preview: training pairs as the network will see them."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -31,7 +32,7 @@ def preview(
         raise fail(f"{output} exists; choose another name or add --overwrite")
     import torch
 
-    from diffir.data import Stream
+    from diffir.data import SecondOrder, Stream
     from diffir.data.preview import sheet
     from diffir.data.stream import summary_of
     from diffir.images import Picture
@@ -42,6 +43,9 @@ def preview(
     preset = choose(RECIPES, name, settings or [])
     first, *_ = recipe_of(preset).phases().values()
     feed = feed_of(preset, sources, device=torch.device("cpu"))
+    if isinstance(feed.degradation, SecondOrder):  # its pool mixes the pairs of several steps
+        alone = feed.degradation.model_copy(update={"pool_size": 0})
+        feed = replace(feed, degradation=alone)
     lq_size, _ = first.sizes(step)
     stream = Stream(feed, lambda _step: (lq_size, count), (seed, 1))
     page = sheet(list(stream.batches(step, step + 1)))

@@ -13,15 +13,17 @@ UNITS = ("", "K", "M", "G", "T")
 CGROUP = Path("/sys/fs/cgroup")
 
 
-def bytes_of(text: str) -> int:
+def bytes_of(text: str, what: str = "memory") -> int:
     """Bytes of `2GB`, `1.5G`, `500 MB`, `2GiB`; a number alone is bytes.
+
+    `what` is asked for, for the error.
 
     Raises:
         DeviceError: when it is no such text.
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(I?)B?", text.strip().upper())
     if found is None or float(found[1]) == 0:
-        raise DeviceError(f"memory {text!r} found; wanted a size like 500MB or 2GB")
+        raise DeviceError(f"{what} {text!r} found; wanted a size like 500MB or 2GB")
     number, unit, binary = found.groups()
     return round(float(number) * (1024 if binary else 1000) ** UNITS.index(unit))
 

@@ -170,7 +170,8 @@ def plan_for(
         if lower is None:
             raise DeviceError(
                 f"{megabytes(budget)} of memory are allowed, but {width}×{height} needs "
-                f"{megabytes(plan.bytes, up=True)}; allow that, or make the picture smaller"
+                f"{megabytes(plan.bytes, up=True)}, padding included; allow that, or make the "
+                "picture smaller"
             )
         plan = lower
     return plan
@@ -186,4 +187,6 @@ def too_little(plan: Plan) -> DeviceError:
 
 def megabytes(count: int, up: bool = False) -> str:
     """Bytes as people say them; with `up`, never fewer than they are."""
+    if count < 1e6 and not up:
+        return f"{count} bytes"
     return f"{math.ceil(count / 1e6) if up else round(count / 1e6)} MB"
