@@ -13,7 +13,7 @@ import pytest
 import diffir
 
 ROOT = Path(__file__).parents[1]
-SOURCES = "pyproject.toml", "README.md", "LICENSE", "NOTICE", "src"
+SOURCES = "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "NOTICE", "src", "tests"
 WITHOUT_EXTRAS = """
 import importlib, pkgutil, sys
 
