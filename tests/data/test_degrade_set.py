@@ -9,11 +9,11 @@ from skimage import data
 
 from diffir.data import DEGRADATIONS, MILD, MotionBlur
 from diffir.data.check import check
-from diffir.data.degrade_set import PAIRS, degrade_set
+from diffir.data.degrade_set import degrade_set
 from diffir.data.draws import Draws
 from diffir.data.photo import to_lq
 from diffir.data.pixels import to_pixels, to_tensor
-from diffir.data.sets import data_sets, open_sets
+from diffir.data.sets import MADE, data_sets, open_sets
 from diffir.errors import DataError
 
 ASTRONAUT = np.ascontiguousarray(data.astronaut()[:50, 200:267])  # 67 wide, 50 high
@@ -48,7 +48,7 @@ def test_lq_is_what_the_degradation_makes_of_whole_photos(photos: Path, tmp_path
 
 def test_training_reads_all_copies_as_pairs(photos: Path, tmp_path: Path) -> None:
     degrade_set([str(photos)], tmp_path / "pairs", BLUR, scale=1, copies=3, jobs=1)
-    source = open_sets(data_sets([str(tmp_path / "pairs" / PAIRS)]), scale=1)
+    source = open_sets(data_sets([str(tmp_path / "pairs")]), scale=1)
     assert source.has_pairs()
     assert source.describe()["pairs"] == 6
 
@@ -56,7 +56,7 @@ def test_training_reads_all_copies_as_pairs(photos: Path, tmp_path: Path) -> Non
 def test_a_gt_of_several_lqs_is_one_picture_to_check(photos: Path, tmp_path: Path) -> None:
     Image.fromarray(ASTRONAUT[::-1]).save(photos / "inner/b.png")
     degrade_set([str(photos)], tmp_path / "pairs", BLUR, scale=1, copies=3, jobs=1)
-    assert check(data_sets([str(tmp_path / "pairs" / PAIRS)])) == []
+    assert check(data_sets([str(tmp_path / "pairs" / MADE)])) == []
 
 
 def test_what_is_there_is_not_made_again(photos: Path, tmp_path: Path) -> None:

@@ -241,6 +241,13 @@ def test_a_preset_trains_from_a_folder_to_files_that_load(tmp_path: Path, photos
     train_in(tmp_path / "run", TOY_PRESET, photos)
     assert equal(load_checkpoint(weights).model, checkpoint.model)
 
+    (photos / "gray.jpg").unlink()  # no weights claim to be learnt from what came later
+    train_in(tmp_path / "run", TOY_PRESET, photos)
+    assert load_checkpoint(weights).training == checkpoint.training
+    weights.unlink()
+    train_in(tmp_path / "run", TOY_PRESET, photos)
+    assert equal(load_checkpoint(weights).model, checkpoint.model)
+
     other = replace(TOY_PRESET, recipe=RECIPE.model_copy(update={"seed": 3}))
     with pytest.raises(RecipeError, match="holds a run of another recipe"):
         train_in(tmp_path / "run", other, photos)

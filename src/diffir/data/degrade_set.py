@@ -29,10 +29,9 @@ from .parallel import in_order
 from .photo import to_lq
 from .pixels import Pixels, to_pixels
 from .prepare import NOTE, PNG_LEVEL, as_json, require_apart, require_same
-from .sets import data_sets, entries_of_sets
+from .sets import MADE, data_sets, entries_of_sets
 from .sources import OnBad
 
-PAIRS = "pairs.yaml"
 CPU = torch.device("cpu")
 
 
@@ -112,7 +111,7 @@ def degrade_set(
         if made.error:
             skipped[made.name] = made.error
     sets = [{"gt": "gt", "lq": f"lq{copy}"} for copy in range(copies)]
-    write_whole(yaml.safe_dump(sets).encode(), target / PAIRS)
+    write_whole(yaml.safe_dump(sets).encode(), target / MADE)
     return skipped
 
 

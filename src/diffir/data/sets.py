@@ -70,11 +70,15 @@ PAIRS = (("gt", "lq"), ("sharp", "blur"), ("target", "input"))
 """Folders of GT and LQ by which a folder of pairs is known: ours, and those of deblurring sets."""
 
 
+MADE = "pairs.yaml"
+"""The list in a folder that `diffir data degrade` made."""
+
+
 def data_sets(words: Iterable[str]) -> list[AnySet]:
     """What is meant by each word: `dead-leaves`, a `.yaml` list of sets, or a path.
 
-    A folder that holds the folders `gt` and `lq`, or others of `PAIRS`, is a set of pairs. Paths in
-    a `.yaml` count from its own folder.
+    A folder that holds the folders `gt` and `lq`, or others of `PAIRS`, is a set of pairs, and so
+    is one that `diffir data degrade` made. Paths in a `.yaml` count from its own folder.
 
     Raises:
         DataError: when a file is missing or says something else.
@@ -86,6 +90,8 @@ def data_sets(words: Iterable[str]) -> list[AnySet]:
             sets.append(SyntheticSet(synthetic=SYNTHETICS[word]))
         elif path.suffix in (".yaml", ".yml"):
             sets += read_sets(path)
+        elif (path / MADE).is_file():
+            sets += read_sets(path / MADE)
         else:
             sets.append(pairs_in(path) or PhotoSet(photos=path))
     return sets

@@ -28,6 +28,7 @@ from .order import Order
 from .run import Run
 from .sharding import whole_network
 from .stages import JointPhase, PriorPhase, SingleStep, Stage, Stage1
+from .state import States
 
 Network = TypeVar("Network", DiffIRS1, DiffIRS2)
 
@@ -120,6 +121,7 @@ class Training:
             adversary = self.adversary_of(name, adversary)
             stage = self.stage_of(name, model, teacher, adversary)
             run = replace(self.run, keep_best=self.keep_best)
+            was_done = self.is_done(name)
             average = run_phase(name, stage, self.recipe, self.feed, run, adversary)
             if isinstance(average, DiffIRS1) and self.preset.config.constant_ipr:
                 model = for_use(average)
@@ -130,12 +132,18 @@ class Training:
             if adversary is not None:
                 adversary.model = whole_network(adversary.model)
             path = self.file_of(name, is_last=name == phases[-1])
-            if self.run.fabric.is_global_zero:
+            # What is there tells of the data that it was learnt from, whatever is given now.
+            if self.run.fabric.is_global_zero and not (was_done and path.exists()):
                 self.save(average, path)
                 if adversary is not None:
                     save_discriminator(adversary.model, self.file_of(f"{name}-discriminator"))
         self.run.fabric.barrier()
         return path
+
+    def is_done(self, name: str) -> bool:
+        """Whether an earlier call came to a phase's end."""
+        steps = States(self.run.folder, name).steps()
+        return steps[-1:] == [self.recipe.phases()[name].steps]
 
     def stage_of(
         self,

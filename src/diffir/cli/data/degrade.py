@@ -42,7 +42,8 @@ def degrade_photos(
     import torch
 
     from diffir.data import DEGRADATIONS
-    from diffir.data.degrade_set import PAIRS, degrade_set
+    from diffir.data.degrade_set import degrade_set
+    from diffir.data.sets import MADE
     from diffir.data.stream import summary_of
 
     if kind not in DEGRADATIONS:
@@ -64,4 +65,4 @@ def degrade_photos(
         watch=watch,
     )
     left = f"; {summary_of(skipped)}" if skipped else ""
-    say(f"{target / PAIRS}: what --data of `diffir train` takes{left}")
+    say(f"{target / MADE}: what --data of `diffir train` takes{left}")
