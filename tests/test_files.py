@@ -1,5 +1,6 @@
 """A file appears whole or not at all; what a kill leaves is found again, and nothing else is."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -75,3 +76,14 @@ def test_a_users_file_is_never_swept(tmp_path):
     (tmp_path / f".diffir-{hexadecimal}.part").touch()
     assert [path.name for path in sweep(tmp_path)] == [f".diffir-{hexadecimal}.part"]
     assert names(tmp_path) == kept | {f".diffir-{hexadecimal[::-1]}.part"}
+
+
+def test_an_error_names_the_goal_and_not_the_file_beside_it(tmp_path: Path) -> None:
+    goal = tmp_path / "goal"
+    with pytest.raises(OSError) as caught, whole_file(goal):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert caught.value.filename == str(goal)
+    goal.mkdir()
+    with pytest.raises(OSError) as caught:
+        write_whole(b"", goal)
+    assert caught.value.filename == str(goal)

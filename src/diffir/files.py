@@ -33,6 +33,10 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
                 file.flush()
                 os.fsync(file.fileno())
             beside.replace(path)
+        except OSError as error:  # that of a full disk names no file, others the hidden one
+            if error.filename in (None, str(beside)):
+                error.filename = str(path)
+            raise
         finally:
             beside.unlink(missing_ok=True)
 

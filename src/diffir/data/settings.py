@@ -70,5 +70,6 @@ def sentence(error: ValidationError) -> str:
     where = ".".join(str(part) for part in first["loc"]) or "settings"
     what = first["msg"].removeprefix("Value error, ")
     found = first["input"]
-    shown = "" if isinstance(found, dict | list | tuple) else f" ({found!r} found)"
+    is_told = isinstance(found, dict | list | tuple) or f"{found!r} found" in what
+    shown = "" if is_told else f" ({found!r} found)"
     return f"{where}: {what}{shown}" + (f", and {len(more)} more" if more else "")
