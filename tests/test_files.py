@@ -80,10 +80,10 @@ def test_a_users_file_is_never_swept(tmp_path):
 
 def test_an_error_names_the_goal_and_not_the_file_beside_it(tmp_path: Path) -> None:
     goal = tmp_path / "goal"
-    with pytest.raises(OSError) as caught, whole_file(goal):
+    with pytest.raises(OSError, match="No space") as caught, whole_file(goal):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert caught.value.filename == str(goal)
     goal.mkdir()
-    with pytest.raises(OSError) as caught:
+    with pytest.raises(OSError, match="directory") as caught:
         write_whole(b"", goal)
     assert caught.value.filename == str(goal)

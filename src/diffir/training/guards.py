@@ -31,9 +31,8 @@ class Guard:
         """
         broken = [name for name, value in means.items() if not math.isfinite(value)]
         if broken:
-            raise self.wrong(
-                step, f"{' and '.join(broken)} {'is' if len(broken) == 1 else 'are'} not finite"
-            )
+            verb = "is" if len(broken) == 1 else "are"
+            raise self.wrong(step, f"{' and '.join(broken)} {verb} not finite")
         self.check_gradient(step, means.get("gradient", 0.0))
         self.check_accuracy(step, means.get("accuracy", 0.0))
 
