@@ -22,7 +22,7 @@ LAYERS = [
     {"recipe", "checkpoints"},
     {"data"},
     {"images", "losses", "model", "tasks"},
-    {"errors", "files", "_version"},
+    {"errors", "files", "threads", "_version"},
 ]
 MODEL_MAY_IMPORT = {"torch", "einops"}
 HEAVY = {

@@ -7,9 +7,10 @@ processes would each have to load torch first.
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
 from typing import TypeVar
+
+from diffir.threads import Answer, Threads
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -38,16 +39,15 @@ def in_order(
     if jobs < 2:
         yield from map(work, items)
         return
-    pool = ThreadPoolExecutor(jobs)
-    waiting: deque[Future[Result]] = deque()
-    try:
-        for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) > jobs * AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        if stop:
-            stop.set()
-        pool.shutdown(cancel_futures=True)
+    waiting: deque[Answer[Result]] = deque()
+    with Threads(jobs, finish=False) as threads:
+        try:
+            for item in items:
+                waiting.append(threads.submit(work, item))
+                if len(waiting) > jobs * AHEAD:
+                    yield waiting.popleft().get()
+            while waiting:
+                yield waiting.popleft().get()
+        finally:
+            if stop:
+                stop.set()

@@ -6,7 +6,6 @@ Actors of our own: Ray Data's would for ever try a file that its processes die a
 import logging
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +19,7 @@ from diffir.inference.jobs import Job
 from diffir.inference.manifest import Known, Manifest, known_to
 from diffir.inference.restorer import Progress
 from diffir.inference.workers import Build
+from diffir.threads import Answer, Threads
 
 from .cluster import first_line, imported
 from .ray_worker import Worker
@@ -245,11 +245,11 @@ def saved(
     results: Iterator[Encoded | Outcome], save: Callable[[Encoded | Outcome], Outcome]
 ) -> Iterator[Outcome]:
     """The outcomes of results that threads save, in the results' order."""
-    with ThreadPoolExecutor(SAVING) as pool:
-        under_way: deque[Future[Outcome]] = deque()
+    with Threads(SAVING, finish=True) as threads:
+        under_way: deque[Answer[Outcome]] = deque()
         for result in results:
-            under_way.append(pool.submit(save, result))
-            while under_way and (len(under_way) > SAVING or under_way[0].done()):
-                yield under_way.popleft().result()
+            under_way.append(threads.submit(save, result))
+            while under_way and (len(under_way) > SAVING or under_way[0].is_there()):
+                yield under_way.popleft().get()
         while under_way:
-            yield under_way.popleft().result()
+            yield under_way.popleft().get()

@@ -6,7 +6,6 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +14,7 @@ from typing import TypeVar
 from diffir.errors import DiffIRError, MaskError, PictureError
 from diffir.files import whole_file
 from diffir.images import MAX_PIXELS, Picture, decode, encode, read
+from diffir.threads import Answer, Threads
 
 from .jobs import Job, is_picture_name
 from .manifest import (
@@ -112,15 +112,15 @@ def restore_files(
 
 def ahead(step: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """The results of a step, which a thread computes one item ahead."""
-    with ThreadPoolExecutor(1) as thread:
-        under_way: Future[Result] | None = None
+    with Threads(1, finish=True) as thread:
+        under_way: Answer[Result] | None = None
         for item in items:
             following = thread.submit(step, item)
             if under_way is not None:
-                yield under_way.result()
+                yield under_way.get()
             under_way = following
         if under_way is not None:
-            yield under_way.result()
+            yield under_way.get()
 
 
 def beyond(progress: Progress | None, done: int) -> Progress | None:
