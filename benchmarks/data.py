@@ -95,7 +95,7 @@ def consumed(name: str, batch: Batch, device: torch.device, seconds: float) -> f
     )
 
     def step() -> None:
-        learner.step([(batch.map(partial(placed, part=slice(None), device=device)), {})], 1e-5)
+        learner.step([(batch.map(partial(placed, device=device)), {})], 1e-5)
 
     for _ in range(2):
         step()

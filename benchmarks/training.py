@@ -99,7 +99,7 @@ def ours(
     )
 
     def step() -> None:
-        images = batch.map(lambda tensor: placed(tensor, slice(None), device))
+        images = batch.map(lambda tensor: placed(tensor, device))
         learner.step([(images, noise)], 1e-4)
         update_average(average, stage.model, 0.999)
 

@@ -226,7 +226,13 @@ def describe(path_or_name: str | Path) -> dict[str, str]:
         "parameters": f"{parameters:,}",
         **{name: str(value) for name, value in asdict(config).items()},
     }
-    return facts | {f"training: {key}": str(fact) for key, fact in checkpoint.training.items()}
+    facts |= {f"training: {key}": str(fact) for key, fact in checkpoint.training.items()}
+    return {shown(key): shown(fact) for key, fact in facts.items()}
+
+
+def shown(text: str) -> str:
+    """A foreign file's words, with what would steer a terminal spelt out."""
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
 
 
 def own_file(preset: Preset) -> Path | None:

@@ -3,6 +3,8 @@
 import os
 import pickle
 import sys
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -269,3 +271,38 @@ def test_files_of_another_kind_are_refused(tmp_path, content):
 
 def test_a_missing_file_is_refused(tmp_path):
     assert "cannot be read" in refused(tmp_path / "net.pth")
+
+
+def test_a_directory_that_was_damaged_is_refused(tmp_path):
+    whole = write_pth(tmp_path / "net.pth", network(1, toy("deblur"))).read_bytes()
+    entry = whole.index(b"PK\x01\x02")
+    for place, damage in ((0, b"XXXX"), (6, b"\xff\xff"), (46, b"\xff\xff\xff")):
+        damaged = bytearray(whole)
+        damaged[entry + place : entry + place + len(damage)] = damage
+        (tmp_path / "net.pth").write_bytes(damaged)
+        assert "get it anew" in refused(tmp_path / "net.pth")
+
+
+def test_what_would_unpack_to_far_more_is_refused(tmp_path):
+    state = authors_state(network(2, toy("deblur")))
+    torch.save({**state, "extra.weight": torch.zeros(10**6)}, tmp_path / "plain.pth")
+    packed = zipfile.ZipFile(tmp_path / "net.pth", "w", zipfile.ZIP_DEFLATED)
+    with zipfile.ZipFile(tmp_path / "plain.pth") as plain, packed:
+        for name in plain.namelist():
+            packed.writestr(name, plain.read(name))
+    assert "is compressed, which torch.save never does" in refused(tmp_path / "net.pth")
+    state["diffusion.betas"] = torch.full((1,), 0.1).expand(200_000_000)
+    torch.save(state, tmp_path / "net.pth")
+    assert "200000000 steps of diffusion" in refused(tmp_path / "net.pth")
+
+
+def test_threads_that_read_at_once_do_not_disturb_each_other(tmp_path):
+    path = write_lightning(tmp_path / "last.ckpt", network(1, toy("inpaint")))
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-4)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            found = [*pool.map(official.read, [path] * 12)]
+    finally:
+        sys.setswitchinterval(before)
+    assert {one.task for one in found} == {"inpaint"}

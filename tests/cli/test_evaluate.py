@@ -1,6 +1,11 @@
 """diffir evaluate and diffir compare: tables, reports, and a sentence for every mistake."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -196,6 +201,33 @@ def test_several_processes_tell_of_broken_pictures_as_one_does() -> None:
         assert "failed: 1: gt/1.png: " in result.output
         assert "failed: 2: gt/2.png: not a picture" in result.output
     assert one.output.splitlines()[3:] == two.output.splitlines()[3:]  # above, seconds differ
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.skipif(sys.platform != "linux", reason="the processes are looked up in /proc")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 130), (signal.SIGKILL, -9)])
+def test_no_process_outlives_an_evaluation(number: int, code: int) -> None:
+    for index in range(400):
+        save(f"gt/{index}.png", PHOTO)
+    words = ["evaluate", "model.safetensors", "--data", "gt", "--metrics", "psnr", "--jobs", "2"]
+    command = [sys.executable, "-m", "diffir", *words, "-o", "report.json", "--device", "cpu"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        found = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        wait_until(lambda: len(found.read_text().split()) >= 3, 60)  # and the resource tracker
+        children = found.read_text().split()
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "Traceback" not in errors
+    wait_until(lambda: not any(Path(f"/proc/{child}").exists() for child in children), 30)
+    assert not Path("report.json").exists()
+
+
+def wait_until(true: Callable[[], bool], seconds: float) -> None:
+    latest = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < latest
+        time.sleep(0.05)
 
 
 @pytest.mark.usefixtures("here")

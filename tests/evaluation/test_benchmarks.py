@@ -177,3 +177,10 @@ def test_other_folders_are_pairs_where_they_look_so_and_photos_otherwise(tmp_pat
     _, photos = cases_in(str(touch(tmp_path / "photos", "x/1.png", "y/1.png")), "deblur", 1)
     assert [parts(case, tmp_path / "photos")[0] for case in photos] == ["x/1.png", "y/1.png"]
     assert photos[0].name != photos[1].name
+
+
+@pytest.mark.parametrize("other", ["gt/a.bmp", "gt/A.png"])
+def test_names_that_are_one_to_a_layout_are_a_sentence(tmp_path: Path, other: str) -> None:
+    touch(tmp_path, "gt/a.png", "lq/a.png", other)
+    with pytest.raises(DataError, match="may both mean gt/a; leave one"):
+        cases_in(str(tmp_path), "deblur", 1)

@@ -160,6 +160,16 @@ def test_names_and_errors_are_text_in_the_page_whatever_they_hold(report: Report
     assert not {"b", "cut"} & {tag for tag, _ in page.tags}
 
 
+def test_names_of_files_are_text_in_all_reports_whatever_they_hold(
+    report: Report, tmp_path: Path
+) -> None:
+    named = replace(report, rows=tuple(replace(r, picture="x\n<b>\udcff") for r in report.rows))
+    for suffix in ("html", "json", "csv", "md"):
+        write_report(named, tmp_path / f"report.{suffix}")
+        assert "\\udcff" in (tmp_path / f"report.{suffix}").read_text(encoding="utf-8")
+    assert "| x <b>\\udcff |" in (tmp_path / "report.md").read_text(encoding="utf-8")
+
+
 def test_the_worst_are_named_where_there_are_enough(report: Report) -> None:
     assert worst(report) is None
     rows = tuple(

@@ -173,3 +173,21 @@ def test_with_a_bottleneck_facts_are_read_off_it_and_pixels_teach_what_widens_it
     assert all(p.grad is not None for p in stage.model.widen.parameters())
     terms["facts"].backward()
     assert all(p.grad is not None for p in stage.model.narrow.parameters())
+
+
+def test_a_batch_in_parts_teaches_each_picture_its_own_facts(tmp_path: Path, photos: Path) -> None:
+    preset = preset_of("facts_weight=1", "facts_alone=true", "stage1.batch_size=4")
+    train_in(tmp_path / "whole", preset, photos)
+    whole = torch.load(tmp_path / "whole/states/stage1-00000004.pt", weights_only=True)
+    for parts in (2, 4):
+        folder = tmp_path / str(parts)
+        train_in(folder, preset, photos, accumulate=parts)
+        state = torch.load(folder / "states/stage1-00000004.pt", weights_only=True)
+        for name, weight in whole["model"].items():
+            torch.testing.assert_close(state["model"][name], weight, atol=1e-4, rtol=1e-3)
+
+
+def test_facts_of_other_pictures_are_refused() -> None:
+    reader = FactsReader(BLUR, 1, 16, 8)
+    with pytest.raises(ValueError, match="2 facts found for 1 pictures"):
+        reader(torch.rand(1, 8), [{}, {}])

@@ -30,6 +30,7 @@ class Made:
     tags: dict[str, int] = field(default_factory=dict)
     rotation: int | None = None
     aspect: Fraction | None = None
+    notes: dict[str, str] = field(default_factory=dict)
     options: dict[str, str] = field(default_factory=dict)
 
 
@@ -53,7 +54,7 @@ def make(path: Path, made: Made = Made()) -> Path:
             context.sample_aspect_ratio = made.aspect
         if made.rotation is not None:
             video.set_display_rotation(made.rotation)
-        video.metadata["language"] = "epo"
+        video.metadata.update({"language": "epo", **made.notes})
         sound = out.add_stream(made.sound, rate=48000) if made.sound else None
         if sound is not None:
             sound.metadata["language"] = "deu"

@@ -200,6 +200,23 @@ def test_work_of_other_settings_is_not_mixed_in_unless_all_is_made_anew(video, m
     assert leftovers() == {"in.mkv", "out.mkv", "fresh.mkv"}
 
 
+def test_a_segment_that_a_disk_cut_is_made_anew(video, monkeypatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("diffir.video.restore.join", interrupt)
+        assert video("in.mkv", "-o", "out.mkv").exit_code == 130
+    segment = Path("out.mkv.unfinished/000000.segment")
+    for share in (0.75, 0.001):
+        whole = segment.read_bytes()
+        segment.write_bytes(whole[: int(len(whole) * share)])
+        with monkeypatch.context() as patch:
+            patch.setattr("diffir.video.restore.join", interrupt)
+            assert video("in.mkv", "-o", "out.mkv").exit_code == 130
+        assert segment.read_bytes() == whole
+    assert video("in.mkv", "-o", "out.mkv").exit_code == 0
+    assert video("in.mkv", "-o", "fresh.mkv").exit_code == 0
+    assert Path("out.mkv").read_bytes() == Path("fresh.mkv").read_bytes()
+
+
 def test_work_without_a_frame_stands_in_nobodys_way(video) -> None:
     refused(video("in.mkv", "-o", "out.mkv", "--memory", "1MB"), "of memory are allowed")
     assert video("in.mkv", "-o", "out.mkv", "--seed", "1").exit_code == 0

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from diffir.errors import WeightsError
+from diffir.model.config import MOST
 
 from .checkpoint import Checkpoint, filled, some
 from .names import our_name
@@ -43,7 +44,10 @@ def from_stored(stored: Any, path: Path) -> Checkpoint:
     try:
         task, config = task_and_config({name: tensor.shape for name, tensor in weights.items()})
         if "diffusion.betas" in weights:
-            config = with_schedule(config, weights["diffusion.betas"].flatten().tolist())
+            betas = weights["diffusion.betas"]
+            if betas.numel() > MOST:
+                raise ValueError(f"{betas.numel()} steps of diffusion")
+            config = with_schedule(config, betas.flatten().tolist())
     except (LookupError, ValueError, ArithmeticError, RuntimeError) as error:
         reason = f"no {error.args[0]}" if isinstance(error, KeyError) else str(error)
         raise WeightsError(

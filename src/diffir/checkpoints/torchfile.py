@@ -6,6 +6,7 @@ bound to empty stand-ins. There is no other way in.
 
 import zipfile
 from pathlib import Path, PurePosixPath
+from threading import Lock
 from typing import Any
 
 import torch
@@ -61,6 +62,9 @@ STAND_INS: dict[str, tuple[type, tuple[str, ...]]] = {
 """By module: what takes the place of these classes. A file that names any other is refused."""
 
 
+ONE_AT_A_TIME = Lock()
+
+
 def read_torch_file(path: Path) -> Any:
     """The stored object, tensors on the CPU, other classes' objects emptied.
 
@@ -73,8 +77,9 @@ def read_torch_file(path: Path) -> Any:
         for module, (stand_in, names) in STAND_INS.items()
         for name in names
     ]
-    # An open file, since torch.load goes by the suffix of a path
-    with path.open("rb") as file, torch.serialization.safe_globals(stand_ins):
+    # An open file, since torch.load goes by the suffix of a path. The stand-ins are of the whole
+    # process, and whichever thread was done first would take them from the others.
+    with path.open("rb") as file, ONE_AT_A_TIME, torch.serialization.safe_globals(stand_ins):
         try:
             foreign = torch.serialization.get_unsafe_globals_in_checkpoint(file)
             file.seek(0)
@@ -102,9 +107,18 @@ def _require_archive(path: Path) -> None:
                 "write it anew with a newer torch.save"
             )
         raise WeightsError(f"{path} is no weights file; a .safetensors, .pth or .ckpt is wanted")
-    with zipfile.ZipFile(path) as archive:
-        files = {PurePosixPath(name).name for name in archive.namelist()}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+        raise WeightsError(f"{path} is broken ({type(error).__name__}); get it anew") from error
+    files = {PurePosixPath(entry.filename).name for entry in entries}
     if "constants.pkl" in files:
         raise WeightsError(f"{path} is a TorchScript program; save its state_dict instead")
     if "data.pkl" not in files:
         raise WeightsError(f"{path} is a zip file without weights; a .pth or .ckpt is wanted")
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        raise WeightsError(
+            f"{path} is compressed, which torch.save never does, and may unpack to anything; "
+            "get it anew"
+        )

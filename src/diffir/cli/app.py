@@ -1,7 +1,9 @@
 """The verbs, and what is common to them: options, errors, consoles."""
 
 import functools
-from collections.abc import Callable, Iterable
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Literal, ParamSpec, TypeVar
 
 import typer
@@ -60,6 +62,16 @@ def watched(items: Iterable[T], what: str, total: int) -> Iterable[T]:
     from rich.progress import track
 
     return track(items, what, total=total, console=err, transient=True, disable=not err.is_terminal)
+
+
+@contextmanager
+def sigterm_as_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM, which ends services and jobs of clusters, do what Ctrl-C does."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def explained(verb: Callable[P, R]) -> Callable[P, R]:

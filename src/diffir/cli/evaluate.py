@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from .app import USER_MISTAKE, Device, app, complain, explained, fail, say, watched
+from .app import (
+    USER_MISTAKE,
+    Device,
+    app,
+    complain,
+    explained,
+    fail,
+    say,
+    sigterm_as_ctrl_c,
+    watched,
+)
 
 if TYPE_CHECKING:
     from diffir.evaluation.evaluate import Plan
@@ -128,6 +138,8 @@ def require_reports(outputs: Sequence[Path], overwrite: bool) -> None:
     for path in outputs:
         require_format(path)
         require_writable(path.parent)
+        if path.is_dir():
+            raise fail(f"{path} is a folder; choose another name")
         if path.exists() and not overwrite:
             raise fail(f"{path} exists; choose another name or add --overwrite")
 
@@ -147,9 +159,12 @@ def run(
     from diffir.evaluation.evaluate import jobs_for
     from diffir.evaluation.summary import report_of
 
-    rows = judge(plan, jobs=jobs or jobs_for(plan.device), threads=threads)
-    found = watched(rows, "evaluating", len(plan.cases))
-    return report_of(plan, found, data=data, benchmark=benchmark, published=published, notes=notes)
+    with sigterm_as_ctrl_c():
+        rows = judge(plan, jobs=jobs or jobs_for(plan.device), threads=threads)
+        found = watched(rows, "evaluating", len(plan.cases))
+        return report_of(
+            plan, found, data=data, benchmark=benchmark, published=published, notes=notes
+        )
 
 
 def tell(report: "Report", outputs: Sequence[Path]) -> None:

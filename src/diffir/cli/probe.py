@@ -63,7 +63,8 @@ def write(report: "ProbeReport", output: Path) -> None:
     from diffir.files import write_whole
 
     output.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(json.dumps(finite(asdict(report)), indent=1, ensure_ascii=False).encode(), output)
+    text = json.dumps(finite(asdict(report)), indent=1, ensure_ascii=False)
+    write_whole(text.encode(errors="backslashreplace"), output)
 
 
 def tell(report: "ProbeReport") -> None:

@@ -1,7 +1,6 @@
 """diffir restore: pictures in, better pictures out."""
 
 import logging
-import signal
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, nullcontext
@@ -30,6 +29,7 @@ from .app import (
     fail,
     out,
     say,
+    sigterm_as_ctrl_c,
 )
 from .restoring import Network, model_of, run_here, run_on_ray
 
@@ -210,16 +210,6 @@ def refuse_videos(sources: list[str]) -> None:
     for source in sources:
         if source.lower().endswith((".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")):
             raise fail(f"{source} is a video; `diffir video {source} -o OUT` takes it")
-
-
-@contextmanager
-def sigterm_as_ctrl_c() -> "Iterator[None]":
-    """Let SIGTERM, which ends services and jobs of clusters, do what Ctrl-C does."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def foretell(jobs: "list[Job]", manifest: "Manifest | None", overwrite: bool) -> None:

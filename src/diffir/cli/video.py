@@ -30,8 +30,8 @@ from .app import (
     explained,
     fail,
     say,
+    sigterm_as_ctrl_c,
 )
-from .restore import sigterm_as_ctrl_c
 
 if TYPE_CHECKING:
     from diffir.video.restore import Report

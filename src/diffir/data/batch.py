@@ -1,7 +1,7 @@
 """Batch: what one training step learns from."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -33,6 +33,10 @@ class Batch:
         """The batch with all its tensors changed."""
         changed = {name: change(tensor) for name, tensor in self.tensors().items()}
         return Batch(**changed, facts=self.facts)
+
+    def part(self, places: slice) -> "Batch":
+        """Some of its pictures."""
+        return replace(self.map(lambda tensor: tensor[places]), facts=self.facts[places])
 
 
 def cut(images: Tensor, margin: int) -> Tensor:

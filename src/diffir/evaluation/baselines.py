@@ -160,8 +160,14 @@ def pasted(filled: NDArray[np.floating], lq: Tensor, mask: Tensor) -> Tensor:
 
 
 def holes(mask: Tensor) -> list[NDArray[np.uint8]]:
-    """Masks (B, 1, H, W) as bytes (H, W), 1 = hole."""
-    return [*(mask[:, 0] > 0.5).to(torch.uint8).cpu().numpy()]
+    """Masks (B, 1, H, W) as bytes (H, W), 1 = hole; DataError where nothing is known."""
+    found = [*(mask[:, 0] > 0.5).to(torch.uint8).cpu().numpy()]
+    if any(hole.all() for hole in found):
+        raise DataError(
+            "the hole is the whole picture, so there is nothing to fill it from; give a larger "
+            "picture, or another --degradation"
+        )
+    return found
 
 
 def missing(library: str) -> DataError:

@@ -4,11 +4,12 @@ import multiprocessing
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from functools import partial
 from multiprocessing.queues import SimpleQueue
+from threading import Thread
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from diffir.data.degradations import MakesPairs
 from diffir.data.pixels import round_to_8_bit
 from diffir.errors import DataError, DeviceError, DiffIRError
 from diffir.inference.devices import pick_device
+from diffir.inference.workers import end_with_parent, held_back, let_through, noted
 
 from .cases import Pair, read_pair
 from .crops import View, view
@@ -82,6 +84,10 @@ Judge = Callable[[int], Judged]
 """Of a case's place in the plan."""
 
 
+LOOK_SECONDS = 0.1
+"""Between two looks at whether somebody pressed Ctrl-C."""
+
+
 def evaluate(plan: Plan, *, jobs: int = 1, threads: int | None = None) -> Iterator[Judged]:
     """Judge picture after picture, in the order of the plan; a broken one is a row that says so.
 
@@ -106,7 +112,15 @@ def evaluate(plan: Plan, *, jobs: int = 1, threads: int | None = None) -> Iterat
         devices.put(device)
     pool = ProcessPoolExecutor(jobs, context, prepare_process, (plan, threads or 1, devices))
     try:
-        yield from pool.map(judge_here, range(len(plan.cases)))
+        with noted() as interruptions:  # which would find the pool's locks taken
+            with held_back():
+                judged = [pool.submit(judge_here, index) for index in range(len(plan.cases))]
+            for one in judged:
+                while not one.done() and not interruptions:
+                    wait([one], timeout=LOOK_SECONDS)
+                if interruptions:
+                    break
+                yield one.result()
     except BrokenProcessPool as error:
         raise DeviceError(
             "a process was killed, most likely for lack of memory; give fewer --jobs"
@@ -130,8 +144,10 @@ _here: list[Judge] = []  # the judge of this process, which arguments of a pool 
 
 
 def prepare_process(plan: Plan, threads: int, devices: "SimpleQueue[str]") -> None:
-    """Load everything, once a process; Ctrl-C is the parent's business."""
+    """Load everything, once a process; it ends with its parent, and Ctrl-C is that one's matter."""
+    Thread(target=end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    let_through()
     torch.set_num_threads(threads)
     _here.append(judge_of(replace(plan, device=devices.get())))
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from diffir.data.entries import File
 from diffir.data.folders import pictures_below
 from diffir.data.sets import file_of
+from diffir.errors import DataError
 
 WORDS = {"name": "[^/]+", "scene": "[^/]+", "number": r"\d+"}
 WORD = re.compile(r"\{(\w+)\}")
@@ -53,13 +54,18 @@ def files_below(folder: Path) -> Files:
 
     Links to folders are followed in the folder itself, where people put them; below, they may lead
     in circles.
+
+    Raises:
+        DataError: when two differ in their suffix or in the case of letters alone.
     """
     links = [path for path in sorted(folder.iterdir()) if path.is_symlink() and path.is_dir()]
-    return {
-        path.relative_to(folder).with_suffix("").as_posix().casefold(): path
-        for place in (folder, *links)
-        for path in pictures_below(place)
-    }
+    files: dict[str, Path] = {}
+    for path in (path for place in (folder, *links) for path in pictures_below(place)):
+        key = path.relative_to(folder).with_suffix("").as_posix().casefold()
+        other = files.setdefault(key, path)
+        if other.resolve() != path.resolve():
+            raise DataError(f"{other} and {path} may both mean {key}; leave one")
+    return files
 
 
 def pattern(path: str, scale: int) -> "re.Pattern[str]":

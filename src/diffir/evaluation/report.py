@@ -41,9 +41,14 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     cells = [
         list(heads),
         ["---"] * len(heads),
-        *([cell.replace("|", "\\|") for cell in row] for row in rows),
+        *([in_a_cell(text) for text in row] for row in rows),
     ]
     return [f"| {' | '.join(row)} |" for row in cells]
+
+
+def in_a_cell(text: str) -> str:
+    """A text, say a file's name, that ends no cell and no row."""
+    return " ".join(text.replace("|", "\\|").splitlines())
 
 
 def mean_rows(report: Report) -> tuple[list[str], list[list[str]]]:
@@ -213,4 +218,4 @@ def write_report(report: Report, path: Path) -> None:
         OSError: when the path, the rights or the space do not suffice.
     """
     require_format(path)
-    write_whole(FORMATS[path.suffix.lower()](report).encode(), path)
+    write_whole(FORMATS[path.suffix.lower()](report).encode(errors="backslashreplace"), path)

@@ -95,7 +95,8 @@ def open_content(files: Files, backend: Backend, path: Path) -> Runner:
     except (DeviceError, WeightsError):
         raise
     except Exception as error:  # the libraries raise what they like
-        reason = str(error).strip().partition("\n")[0][:200]
+        lines = [line for line in str(error).splitlines() if not line.startswith("Exception from")]
+        reason = next((line.strip() for line in lines if line.strip()), "no reason told")[:200]
         raise WeightsError(
             f"{path} cannot be opened by {backend} ({reason}); export it anew"
         ) from error

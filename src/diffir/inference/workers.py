@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from threading import Thread
+from threading import Thread, current_thread, main_thread
 from typing import TypeAlias
 
 import torch
@@ -182,16 +182,48 @@ def held_back() -> Iterator[None]:
     A process is in the crew, or there is none, whenever the parent is interrupted.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
+        with noted():
+            yield
         return
     from multiprocessing import resource_tracker
 
     resource_tracker.ensure_running()  # else its start, within that of ours, would let them through
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    with noted():  # for the mask is of this thread alone, and another one may get them
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def noted() -> Iterator[list[int]]:
+    """The Ctrl-C and SIGTERM that came meanwhile, which act at the end and interrupt nothing.
+
+    For code with locks that an interruption would leave locked, as executors are.
+    """
+    if current_thread() is not main_thread():  # where none of them ever comes
+        yield []
+        return
+    came: list[int] = []
+
+    def note(number: int, _frame: object) -> None:
+        came.append(number)
+
+    before = {number: signal.signal(number, note) for number in SIGNALS}
     try:
-        yield
+        yield came
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
+
+
+def let_through() -> None:
+    """In a new process: end `held_back`, so that the pool it belongs to can end it."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
 def threads_for(workers: int) -> int | None:

@@ -4,6 +4,9 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+MOST = 1000
+"""Blocks of a level, and steps: far beyond any use, and what a file from elsewhere may ask for."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DiffIRConfig:
@@ -94,8 +97,13 @@ class DiffIRConfig:
                 f"upscale {self.upscale} over unshuffle {self.unshuffle} makes scale "
                 f"{self.upscale / self.unshuffle:g}; this network takes 1, 2 or 4"
             )
+        blocks = (*self.num_blocks, self.num_refinement_blocks, self.cpen_blocks)
+        if not 0 <= min(blocks) <= max(blocks) <= MOST or self.timesteps > MOST:
+            raise ValueError(
+                f"blocks {blocks} and timesteps {self.timesteps} found; from 0 to {MOST} are wanted"
+            )
         for level, heads in enumerate(self.num_heads):
-            if (self.dim << level) % heads:
+            if heads < 1 or (self.dim << level) % heads:
                 raise ValueError(
                     f"{heads} heads do not divide the {self.dim << level} channels "
                     f"of level {level + 1}"
@@ -109,8 +117,10 @@ class DiffIRConfig:
                 f"dim {self.dim}, timesteps {self.timesteps} and denoiser_layers "
                 f"{self.denoiser_layers} found; at least 2 (even), 0 and 1 are needed"
             )
-        if not 0 < self.ffn_expansion < math.inf:
-            raise ValueError(f"ffn_expansion {self.ffn_expansion} found; it must be more than 0")
+        if not 1 <= self.dim * self.ffn_expansion < math.inf:
+            raise ValueError(
+                f"ffn_expansion {self.ffn_expansion} found; it must leave a channel or more"
+            )
         if self.insert_variance and not self.timesteps:
             raise ValueError("insert_variance with timesteps 0 found; there is no step to vary")
         if not 0 <= self.teacher_blur < math.inf:

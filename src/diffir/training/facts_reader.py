@@ -47,7 +47,13 @@ class FactsReader(nn.Module):
         self.layer = nn.Linear(ipr_dim, len(self.names))
 
     def forward(self, ipr: Tensor, facts: Sequence[Facts]) -> Tensor:
-        """The mean squared error of all facts that are known of these pictures, of 0 where none."""
+        """The mean squared error of all facts that are known of these pictures, of 0 where none.
+
+        Raises:
+            ValueError: when the facts are not one for each Z.
+        """
+        if len(facts) != len(ipr):
+            raise ValueError(f"{len(facts)} facts found for {len(ipr)} pictures; give one for each")
         true = self.standardised(facts).to(ipr.device)
         known = true.isfinite()
         errors = torch.where(known, self.layer(ipr.float()) - true.nan_to_num(), 0.0)

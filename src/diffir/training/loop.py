@@ -165,7 +165,7 @@ class PhaseRun:
             part = slice(first, first + length)
             mine = replace(draws, indices=draws.indices[part])
             noise = {key: drawn.to(device) for key, drawn in self.stage.noise(mine).items()}
-            yield batch.map(partial(placed, part=part, device=device)), noise
+            yield batch.part(part).map(partial(placed, device=device)), noise
 
     def stopping(self, done: int) -> bool:
         """Whether to stop now: all processes do at the same step, whichever was asked."""
@@ -275,9 +275,9 @@ class PhaseRun:
         return step
 
 
-def placed(images: Tensor, part: slice, device: torch.device) -> Tensor:
-    """Some pictures where and how the network wants them: in channels last."""
-    return images[part].to(device, memory_format=torch.channels_last)
+def placed(images: Tensor, device: torch.device) -> Tensor:
+    """Pictures where and how the network wants them: in channels last."""
+    return images.to(device, memory_format=torch.channels_last)
 
 
 def peak_memory(device: torch.device) -> float:

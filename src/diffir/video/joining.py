@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 ABOUT_THE_FILE = {"major_brand", "minor_version", "compatible_brands", "encoder"}
 """Metadata that speak of the input's container, and are not the output's."""
+ABOUT_THE_CODE = ("BPS", "NUMBER_OF_", "DURATION", "_STATISTICS_")
+"""What Matroska's programs count of a stream, and how the keys begin."""
 WORTHWHILE = {"video", "audio", "subtitle", "attachment"}
 """Streams that must not be lost; others (time codes, telemetry) go where they can."""
 
@@ -165,7 +167,10 @@ def add_video(
 
 def describe(copy: Stream, stream: Stream) -> None:
     """Say of a stream what is said of another: language, title, what it is for."""
-    copy.metadata.update({k: v for k, v in stream.metadata.items() if k not in ABOUT_THE_FILE})
+    kept = {k: v for k, v in stream.metadata.items() if k not in ABOUT_THE_FILE}
+    if isinstance(copy, VideoStream):
+        kept = {k: v for k, v in kept.items() if not k.startswith(ABOUT_THE_CODE)}
+    copy.metadata.update(kept)
     copy.disposition = stream.disposition
 
 

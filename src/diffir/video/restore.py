@@ -136,6 +136,7 @@ def plan_of(
         "seed": seed,
         "smooth": smooth,
         "precision": restorer.precision,
+        "ensemble": restorer.ensemble,
         "device": restorer.device.type,
         "frames in a segment": SEGMENT,
         "diffir": __version__,

@@ -222,7 +222,10 @@ def look_through(path: Path, look: Look, told: Told = lambda share: None) -> Tim
                 continue
             for frame in unpacked(packet, path, len(starts)):
                 require_alike(frame, look, len(starts), path)
-                starts.append(next_start(frame.pts, starts, length, path))
+                # The last of a file without times of its own (AVI) repeats those of the one before.
+                is_timed = frame.dts is not None or frame.pts not in starts[-1:]
+                pts = frame.pts if is_timed else None
+                starts.append(next_start(pts, starts, length, path))
                 length = frame.duration or usual
             if packet.pos:
                 told(min(1.0, packet.pos / max(1, container.size)))

@@ -49,9 +49,19 @@ class Work:
     def done(self) -> int:
         """How many segments are there, one behind the other from the first."""
         index = 0
-        while self.segment(index).exists():
+        while self.is_whole(index):
             index += 1
         return index
+
+    def is_whole(self, index: int) -> bool:
+        """Whether a segment is there with all that its first line tells of."""
+        try:
+            with self.segment(index).open("rb") as file:
+                head = file.readline()
+                sizes = [size for _, size in json.loads(head)["packets"]]
+            return self.segment(index).stat().st_size == len(head) + sum(sizes)
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
 
     def save(self, index: int, packets: list[Coded], state: dict[str, str]) -> None:
         """Write a segment; OSError where the disk is full."""
