@@ -202,3 +202,13 @@ def test_a_file_that_appears_meanwhile_is_not_replaced(deblur):
     (outcome,) = restore_files(deblur, jobs, progress=appear)
     assert outcome.error.startswith("out/a.png: the file exists")
     assert Path("out/a.png").read_text() == "mine"
+
+
+def test_a_folder_where_a_file_should_go_is_told_and_the_rest_goes_on(deblur):
+    pictures("in/a.png", "in/b.png")
+    Path("out/a.png").mkdir(parents=True)
+    jobs = plan([Path("in")], Path("out"))
+    first, second = restore_files(deblur, jobs, overwrite=True)
+    assert first.error == "out/a.png is a folder; rename it, or choose another output"
+    assert second.error is None
+    assert [path.name for path in sorted(Path("out").iterdir())] == ["a.png", "b.png"]

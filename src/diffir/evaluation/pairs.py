@@ -47,18 +47,15 @@ def pairs_of(word: str, degradation: Degradation, scale: int) -> list[Batch]:
     entries, unfit = entries_of_sets(data_sets([word]), scale)
     if unfit:
         raise DataError(one_of(unfit))
-    found = {
-        entry.gt.name: pair_of(entry, i, degradation, scale) for i, entry in enumerate(entries)
-    }
-    small = [name for name, pair in found.items() if pair is None]
-    if small or not found:
-        raise DataError(
-            f"{small[0]} is too small to make an LQ of ({len(small)} of {len(found)} are); "
-            "leave such out of what is validated on"
-            if small
-            else f"{word} has no picture to validate on; name a folder that has"
-        )
-    return [pair for pair in found.values() if pair is not None]
+    if not entries:
+        raise DataError(f"{word} has no picture to validate on; name a folder that has")
+    pairs = []
+    for index, entry in enumerate(entries):
+        pair = pair_of(entry, index, degradation, scale)
+        if pair is None:
+            raise DataError(f"{entry.gt.name} is too small to make an LQ of; leave it out")
+        pairs.append(pair)
+    return pairs
 
 
 def pair_of(entry: Entry, index: int, degradation: Degradation, scale: int) -> Batch | None:

@@ -26,7 +26,7 @@ from .manifest import (
     reason_to_skip,
     unreadable,
 )
-from .places import Place, content, exists, is_dir, is_local, put
+from .places import Place, content, exists, is_local, put
 from .restorer import Progress, Restorer
 
 Item = TypeVar("Item")
@@ -154,7 +154,7 @@ def decide(job: Job, known: Known | None, *, overwrite: bool) -> Outcome | None:
             raise PictureError(f"{job.source} has no suffix of a picture; choose one with --format")
         if job.mask is not None and not exists(job.mask):
             raise MaskError(f"{job.source} has no mask: no {job.mask}; draw it, white = hole")
-        if is_dir(job.target):
+        if is_local(job.target) and job.target.is_dir():
             raise PictureError(f"{job.target} is a folder; rename it, or choose another output")
     except DiffIRError as error:
         return failed(job, error)
