@@ -55,8 +55,8 @@ def backend_of(path: Path, asked: Backend | None) -> Backend:
     possible = BACKENDS.get(path.suffix.lower())
     if possible is None:
         raise WeightsError(
-            f"--backend {asked} runs exported files, and {path} is none; make one of a network "
-            f"with `diffir export NETWORK --to {'openvino' if asked == 'openvino' else 'onnx'}` "
+            f"--backend {asked} runs exported files, and {path} is none; make one with "
+            f"`diffir export {path} --to {'openvino' if asked == 'openvino' else 'onnx'}` "
             f"and give it as --model"
         )
     if not possible:
