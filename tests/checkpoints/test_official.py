@@ -276,7 +276,7 @@ def test_a_missing_file_is_refused(tmp_path):
 def test_a_directory_that_was_damaged_is_refused(tmp_path):
     whole = write_pth(tmp_path / "net.pth", network(1, toy("deblur"))).read_bytes()
     entry = whole.index(b"PK\x01\x02")
-    for place, damage in ((0, b"XXXX"), (6, b"\xff\xff"), (46, b"\xff\xff\xff")):
+    for place, damage in ((0, bytes(4)), (6, b"\xff\xff"), (46, b"\xff\xff\xff")):
         damaged = bytearray(whole)
         damaged[entry + place : entry + place + len(damage)] = damage
         (tmp_path / "net.pth").write_bytes(damaged)
