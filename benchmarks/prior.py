@@ -11,8 +11,8 @@ centre crops and mean ± standard error over seeds: PSNR in dB of the network fo
 in the hole; its difference to the first constant of those wanted; what it loses when it gets the
 next picture's Ẑ; its PSNR with the true Z; how far Z differs between pictures, over its size.
 `--variants` names those wanted, all by default; `--set network.dim=8` and such change all of them
-alike, the constant, too. Run again, it goes on where it was. `diffir probe` asks the files it
-leaves more.
+alike, the constant, too. With `--first-seed` several processes share the seeds. Run again, it goes
+on where it was. `diffir probe` asks the files it leaves more.
 """
 
 import argparse

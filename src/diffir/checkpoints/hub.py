@@ -26,8 +26,8 @@ NAME = re.compile(
     rf"(?P<scheme>hf://)?(?P<repo>{PART}/{PART})"
     rf"(?:@(?P<revision>refs/pr/\d+|{PART}))?(?:/(?P<file>{PART}(?:/{PART})*))?"
 )
-EXPORTED_SUFFIXES = (".onnx", ".xml", ".pt2")
-WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".ckpt", ".pt", ".bin")
+FILE_SUFFIXES = (".safetensors", ".pth", ".ckpt", ".pt", ".bin", ".onnx", ".xml", ".pt2")
+"""Of weights and of exported networks: no repository is meant."""
 REVISION = re.compile(rf"{PART}(?:/{PART})*")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -64,8 +64,7 @@ def hub_name(text: str, revision: str | None = None) -> HubName | None:
         raise WeightsError(
             f"{text} found; the Hub's names are hf://user/repo, with @revision and /file if wanted"
         )
-    suffixes = WEIGHTS_SUFFIXES + EXPORTED_SUFFIXES
-    is_path = found is None or text.endswith(suffixes) or bool(found["file"])
+    is_path = found is None or text.endswith(FILE_SUFFIXES) or bool(found["file"])
     if found is None or (is_path and not found["scheme"]):
         return None
     if revision and found["revision"] not in (None, revision):

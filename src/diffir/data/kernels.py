@@ -130,7 +130,7 @@ def draw_kernel(settings: KernelSettings, draw: np.random.Generator) -> Tensor:
 
 
 def draw_beta(span: tuple[float, float], draw: np.random.Generator) -> float:
-    """A shape: below 1, the Gaussian's, as often as above it, as Real-ESRGAN draws it."""
+    """A shape, as often below 1 as above where the span has both: as Real-ESRGAN draws it."""
     lowest, highest = span
     middle = min(max(1.0, lowest), highest)
     return float(draw.uniform(*((lowest, middle) if draw.random() < 0.5 else (middle, highest))))

@@ -53,7 +53,7 @@ AnySet: TypeAlias = PhotoSet | PairSet | SyntheticSet
 
 def kind_of(value: Any) -> str:
     """Which kind of set is meant, by its keys."""
-    keys = value if isinstance(value, dict) else getattr(value, "__dict__", ())
+    keys = value if isinstance(value, dict) else vars(value)
     return next((key for key in ("photos", "synthetic", "gt") if key in keys), "photos")
 
 
@@ -109,7 +109,11 @@ def pairs_in(folder: Path) -> PairSet | None:
 def read_sets(path: Path) -> list[AnySet]:
     """The sets that a `.yaml` file lists. Raises DataError."""
     try:
-        found = DataSets.validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
+        told = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for item in told if isinstance(told, list) else ():
+            if not isinstance(item, dict):
+                raise DataError(f"{path} lists {item!r}; wanted are lines such as - photos: {item}")
+        found = DataSets.validate_python(told)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}; check the path") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -112,7 +112,7 @@ def evaluate(plan: Plan, *, jobs: int = 1, threads: int | None = None) -> Iterat
         devices.put(device)
     pool = ProcessPoolExecutor(jobs, context, prepare_process, (plan, threads or 1, devices))
     try:
-        with noted() as interruptions:  # which would find the pool's locks taken
+        with noted() as interruptions:  # raised at once, they may leave the pool's locks taken
             with held_back():
                 judged = [pool.submit(judge_here, index) for index in range(len(plan.cases))]
             for one in judged:
@@ -239,7 +239,8 @@ def alike(restored: Tensor, gt: Tensor | None, crop: bool) -> tuple[Tensor, Tens
     if not crop:
         raise DataError(
             f"{restored.shape[-1]}×{restored.shape[-2]} found, and GT is "
-            f"{gt.shape[-1]}×{gt.shape[-2]}, cut to what the scale divides; make them alike"
+            f"{gt.shape[-1]}×{gt.shape[-2]} (cut, where the scale does not divide it); "
+            "make them alike"
         )
     height, width = (min(restored.shape[axis], gt.shape[axis]) for axis in (-2, -1))
     return restored[..., :height, :width], gt[..., :height, :width]

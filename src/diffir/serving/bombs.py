@@ -50,7 +50,7 @@ def of_jpeg(data: bytes) -> str | None:
     """What is suspicious in a JPEG."""
     if data.count(b"\xff\xda") > MOST_SCANS:
         return f"more than {MOST_SCANS} scans"
-    # All markers but those of arithmetic and of restarts, which stand among pixels; and fill bytes.
+    # All that begin a segment, and fill bytes; restarts are left out, which stand among pixels.
     markers = re.finditer(rb"\xff[\xc0-\xcf\xda-\xff]", data)
     if next(islice(markers, MOST_PARTS, None), None) is not None:
         return f"more than {MOST_PARTS} segments"
