@@ -263,3 +263,13 @@ def test_mistakes_are_a_sentence(words: str, sentence: str) -> None:
     assert result.exit_code == 2
     assert sentence in result.output
     assert result.output.count("\n") == 1
+
+
+@pytest.mark.usefixtures("here")
+def test_a_report_is_there_when_nobody_reads_the_table() -> None:
+    words = [sys.executable, "-m", "diffir", "compare", "a", "--gt", "gt", "-o", "r.json"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.close()  # as `| true` does
+        process.wait(60)
+    assert json.loads(Path("r.json").read_text())["methods"][0]["pictures"] == 3

@@ -6,7 +6,7 @@ import pytest
 
 from diffir.data import DEGRADATIONS
 from diffir.errors import DataError
-from diffir.evaluation.benchmarks import BENCHMARKS, benchmark_called, check, pictures_of
+from diffir.evaluation.benchmarks import BENCHMARKS, benchmark_called, pictures_of, told
 from diffir.evaluation.cases import cases_in
 from diffir.evaluation.layouts import Case
 from diffir.evaluation.metrics import METRICS
@@ -139,19 +139,24 @@ def test_a_layout_with_whole_pictures_goes_before_one_with_halves(tmp_path: Path
 
 def test_the_check_counts(tmp_path: Path) -> None:
     names = [f"{folder}/{index}.png" for folder in ("HR", "LR_x4") for index in range(5)]
-    sentence = check(BENCHMARKS["set5"], touch(tmp_path, *names))
+    touch(tmp_path, *names)
+
+    def check() -> str:
+        return told(BENCHMARKS["set5"], *pictures_of(BENCHMARKS["set5"], tmp_path, 4), 4)
+
+    sentence = check()
     assert sentence == "set5: 5 of 5 pictures found as HR/{name} + LR_x4/{name}"
     (tmp_path / "LR_x4" / "0.png").unlink()
-    assert check(BENCHMARKS["set5"], tmp_path).startswith("set5: 4 of 5 pictures found")
-    assert check(BENCHMARKS["set5"], tmp_path).endswith("can't be held against those of others")
+    assert check().startswith("set5: 4 of 5 pictures found")
+    assert check().endswith("can't be held against those of others")
 
 
 def test_the_check_says_what_is_missing_and_where_to_get_it(tmp_path: Path) -> None:
     touch(tmp_path, "train/A/sharp/1.png", "train/A/blur/1.png")
     with pytest.raises(DataError, match=r"gopro has them.*\{scene\}/sharp.*seungjunnah"):
-        check(BENCHMARKS["gopro"], tmp_path)
+        pictures_of(BENCHMARKS["gopro"], tmp_path, 1)
     with pytest.raises(DataError, match="is no folder"):
-        check(BENCHMARKS["gopro"], tmp_path / "nope")
+        pictures_of(BENCHMARKS["gopro"], tmp_path / "nope", 1)
 
 
 def test_names_may_be_spelt_as_papers_do() -> None:
@@ -166,8 +171,6 @@ def test_every_table_of_the_paper_has_its_benchmark_and_all_of_them_are_sound() 
         assert benchmark.task in TASKS
         assert set(benchmark.metrics) <= set(METRICS)
         assert benchmark.degradation is None or benchmark.degradation in DEGRADATIONS
-    assert "4 pixels of border" in BENCHMARKS["set14"].protocol
-    assert "border" not in BENCHMARKS["gopro"].protocol
 
 
 def test_other_folders_are_pairs_where_they_look_so_and_photos_otherwise(tmp_path: Path) -> None:
@@ -184,3 +187,24 @@ def test_names_that_are_one_to_a_layout_are_a_sentence(tmp_path: Path, other: st
     touch(tmp_path, "gt/a.png", "lq/a.png", other)
     with pytest.raises(DataError, match="may both mean gt/a; leave one"):
         cases_in(str(tmp_path), "deblur", 1)
+
+
+def test_every_mask_of_a_picture_is_a_case_and_one_without_its_picture_says_so(
+    tmp_path: Path,
+) -> None:
+    touch(tmp_path, "a.png", "a_mask001.png", "a_mask002.png", "b.png", "b_mask000.png")
+    touch(tmp_path, "z_mask000.png")
+    _, cases = cases_in(str(tmp_path), "inpaint", 1)
+    assert [(case.name, *parts(case, tmp_path)) for case in cases[:3]] == [
+        ("a_mask001", "a.png", "", "a_mask001.png"),
+        ("a_mask002", "a.png", "", "a_mask002.png"),
+        ("b", "b.png", "", "b_mask000.png"),
+    ]
+    (lonely,) = cases[3:]
+    assert "z_mask000.png has no GT" in lonely.problem
+
+
+def test_several_lq_of_one_picture_are_told_of(tmp_path: Path) -> None:
+    touch(tmp_path, "GT/1.png", "test/a/1.png", "test/b/1.png")
+    _, cases = pictures_of(BENCHMARKS["hide"], tmp_path, 1)
+    assert "GT/1.png has several LQ" in cases[0].problem

@@ -21,7 +21,7 @@ from diffir.evaluation import metrics, psnr
 from diffir.evaluation.crops import GAIN, SIDE
 from diffir.evaluation.evaluate import Plan, evaluate
 from diffir.evaluation.fid import FID
-from diffir.evaluation.planning import plan_evaluation, published_for
+from diffir.evaluation.planning import plan_comparison, plan_evaluation, published_for
 from diffir.evaluation.summary import Report, mean_of, report_of
 from diffir.evaluation.validate import validator
 from diffir.images import read
@@ -228,11 +228,13 @@ def test_a_view_shows_the_place_of_the_largest_error(
     )
     plan = replace(plan, methods=plan.methods[:1], degradation=None)
     (view,) = report(plan).views
-    assert list(view.tiles) == [folders[0], "GT"]
-    assert view.tiles["GT"].shape == (SIDE, SIDE, 3)
+    mine, truth = view.tiles
+    assert [mine.label, truth.label] == [folders[0], "GT"]
+    assert truth.pixels.shape == (SIDE, SIDE, 3)
     assert view.top <= 120 <= 140 <= view.top + SIDE
     assert view.left <= 150 <= 170 <= view.left + SIDE
-    assert view.differences[folders[0]].max() == GAIN * 10
+    assert mine.difference is not None
+    assert mine.difference.max() == GAIN * 10
 
 
 def test_the_interval_is_that_of_scipys_bootstrap_and_the_seed_fixes_it() -> None:
@@ -345,3 +347,115 @@ def test_pictures_that_others_restored_are_a_row_beside_the_models(
     found = report(plan)
     assert {row.scores["psnr_y"] for row in found.of(str(folder))} == {math.inf}
     assert found.seconds(str(folder)) is None
+
+
+def test_folders_may_be_called_as_the_parts_of_a_view(
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, more in (("GT", 20), ("LQ", 40)):
+        Path(name).mkdir()
+        for path in photos.iterdir():
+            Image.fromarray(np.array(Image.open(path)) // 2 + np.uint8(more)).save(
+                Path(name) / path.name
+            )
+    fid = FID(FewFeatures()).eval()
+    monkeypatch.setitem(metrics.METRICS, "fid", replace(metrics.METRICS["fid"], open=lambda _: fid))
+    folders = [Path("GT"), Path("LQ")]
+    plan, _ = plan_comparison(folders, photos, metrics=["psnr", "fid"], views=True)
+    found = report(replace(plan, device="cpu"))
+    tiles = found.views[0].tiles
+    assert [tile.label for tile in tiles] == ["GT", "LQ", "GT"]
+    assert not np.array_equal(tiles[0].pixels, tiles[2].pixels)
+    assert found.means["GT"]["fid"].value > 0
+
+
+def test_what_needs_too_much_memory_to_be_judged_is_a_row_that_says_so(
+    models: dict[str, str], photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = metrics.METRICS["ssim_y"]
+
+    def hungry(restored: Tensor, gt: Tensor) -> Tensor:
+        if restored.shape[-2] == 70:  # of 74, without a border of 2
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried …")
+        return wanted.open(torch.device("cpu"))(restored, gt=gt)
+
+    monkeypatch.setitem(metrics.METRICS, "ssim_y", replace(wanted, open=lambda _: hungry))
+    found = report(planned(models["sr"], photos))
+    (broken,) = found.broken
+    assert broken.picture == "2"
+    assert "memory did not suffice" in broken.error
+    assert len(found.of(models["sr"])) == 2
+
+
+def test_a_mistake_of_ours_is_no_row(
+    models: dict[str, str], photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(restored: Tensor, gt: Tensor) -> Tensor:
+        raise RuntimeError("expected scalar type Half but found Float")
+
+    bad = replace(metrics.METRICS["ssim_y"], open=lambda _: wrong)
+    monkeypatch.setitem(metrics.METRICS, "ssim_y", bad)
+    with pytest.raises(RuntimeError, match="scalar type"):
+        report(planned(models["sr"], photos))
+
+
+def test_one_picture_is_no_set(
+    models: dict[str, str], photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fid = FID(FewFeatures()).eval()
+    monkeypatch.setitem(metrics.METRICS, "fid", replace(metrics.METRICS["fid"], open=lambda _: fid))
+    one = str(photos / "0.png")
+    plan, notes = plan_evaluation([models["sr"]], one, metrics=["psnr", "fid"], device="cpu")
+    assert plan.metrics == ("psnr",)
+    assert "fid is left out, for it compares sets, of 2 pictures at least" in notes
+
+
+def test_without_gt_pictures_of_other_sizes_stand_side_by_side(
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    for path in photos.iterdir():
+        Image.open(path).resize((40, 40)).save(other / path.name)
+    mean = replace(metrics.METRICS["niqe"], open=lambda _: lambda restored: restored.mean())
+    monkeypatch.setitem(metrics.METRICS, "niqe", mean)
+    plan, _ = plan_comparison([photos, other], None, metrics=["niqe"])
+    assert not report(replace(plan, device="cpu")).broken
+
+
+def test_a_network_in_a_folder_is_judged_and_its_name_may_be_that_of_a_folder(
+    models: dict[str, str], tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Restorer.from_pretrained(models["sr"], device="cpu").save_pretrained(tmp_path / "saved")
+    found = report(planned(str(tmp_path / "saved"), photos))
+    assert len(found.of(str(tmp_path / "saved"))) == 3
+    monkeypatch.chdir(tmp_path)
+    Path("sr-x2-lite").mkdir()
+    (method,) = planned("sr-x2-lite", photos).methods
+    assert method.kind == "model"
+
+
+def test_restored_folders_stand_beside_the_data_that_they_were_made_of(
+    models: dict[str, str], tmp_path: Path, photos: Path
+) -> None:
+    for role, word in (("HR", "_HR"), ("LR", "_LR2")):
+        for path in photos.iterdir():
+            photo = Image.open(path).crop((0, 0, 72, 72))
+            small = photo.resize((36, 36)) if role == "LR" else photo
+            for folder in (tmp_path / "realsr", tmp_path / "restored"):
+                folder.mkdir(exist_ok=True)
+                if folder.name == "realsr" or role == "LR":
+                    large = small.resize((72, 72)) if folder.name == "restored" else small
+                    large.save(folder / f"{path.stem}{word}.png")
+    words = [models["sr"], str(tmp_path / "restored")]
+    plan, _ = plan_evaluation(
+        words, str(tmp_path / "realsr"), benchmark="realsr", metrics=["psnr_y"], device="cpu"
+    )
+    assert [case.name for case in plan.cases] == ["0", "1", "2"]
+    nested = tmp_path / "nested" / "scene"
+    nested.mkdir(parents=True)
+    Image.open(photos / "0.png").save(nested / "a.png")
+    words = [models["sr"], str(tmp_path / "nested")]
+    plan, _ = plan_evaluation(words, str(tmp_path / "nested"), device="cpu")
+    assert [case.name for case in plan.cases] == ["scene/a"]

@@ -78,3 +78,13 @@ def test_a_missing_or_empty_folder_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="empty holds no picture"):
         matched(tmp_path / "empty", cases)
+
+
+def test_accents_match_however_they_are_written(tmp_path: Path) -> None:
+    taken_apart, composed = "e\N{COMBINING ACUTE ACCENT}", "é"
+    assert match(tmp_path / "1", (f"{composed}.png",), (f"{taken_apart}.png",)) == {
+        composed: f"{taken_apart}.png"
+    }
+    assert match(tmp_path / "2", (f"{taken_apart}.png",), (f"{composed}_x4.png",)) == {
+        taken_apart: f"{composed}_x4.png"
+    }

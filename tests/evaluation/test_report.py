@@ -15,7 +15,7 @@ from PIL import Image
 
 from diffir.data import Bicubic
 from diffir.errors import DataError
-from diffir.evaluation.crops import View
+from diffir.evaluation.crops import Tile, View
 from diffir.evaluation.evaluate import Plan, Row
 from diffir.evaluation.layouts import Case
 from diffir.evaluation.methods import Method
@@ -62,8 +62,11 @@ def report() -> Report:
         picture="1",
         left=3,
         top=5,
-        tiles={"LQ": TILE, "ours": TILE, "GT": TILE},
-        differences={"ours": TILE},
+        tiles=(
+            Tile(label="LQ", pixels=TILE),
+            Tile(label="ours", pixels=TILE, difference=TILE),
+            Tile(label="GT", pixels=TILE),
+        ),
     )
     return Report(
         data="some/Set14",
@@ -186,3 +189,13 @@ def test_the_suffix_is_the_format(report: Report, tmp_path: Path) -> None:
     assert (tmp_path / "new" / "report.html").read_text(encoding="utf-8") == as_html(report)
     with pytest.raises(DataError, match=r"x.pdf has no suffix of a report; name one of .html"):
         write_report(report, tmp_path / "x.pdf")
+
+
+def test_a_report_on_the_working_folder_is_called_after_it(
+    report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "Set14").mkdir()
+    monkeypatch.chdir(tmp_path / "Set14")
+    here = replace(report, data=".", benchmark=None)
+    assert as_markdown(here).startswith("# Set14\n")
+    assert "<title>Set14</title>" in as_html(here)

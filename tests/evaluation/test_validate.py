@@ -12,7 +12,7 @@ from PIL import Image
 from skimage import data
 from torch import Tensor, nn
 
-from diffir.data import Batch, Bicubic, Holes, MotionBlur, SecondOrder
+from diffir.data import DEGRADATIONS, Batch, Bicubic, Holes, MotionBlur, SecondOrder
 from diffir.data.pixels import to_pixels, to_tensor
 from diffir.errors import DataError
 from diffir.evaluation import psnr, round_to_8_bit
@@ -239,3 +239,11 @@ def test_a_bad_picture_is_not_left_out_of_the_score(photos: Path) -> None:
     (photos / "c.png").write_bytes(b"no picture")
     with pytest.raises(DataError, match=r"c\.png: not a picture"):
         validation_sets([str(photos)], Bicubic(), 2)
+
+
+def test_pairs_are_nothing_to_validate_inpainting_on(tmp_path: Path) -> None:
+    for side in ("gt", "lq"):
+        (tmp_path / side).mkdir()
+        Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / side / "a.png")
+    with pytest.raises(DataError, match="has an LQ of its own; of inpainting give whole photos"):
+        validation_sets([str(tmp_path)], DEGRADATIONS["holes-training"], 1)

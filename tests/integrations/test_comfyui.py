@@ -245,4 +245,4 @@ def test_the_package_has_what_the_registry_asks_for():
     assert {"name", "version", "description", "license", "dependencies"} <= told["project"].keys()
     assert "comfyui" not in told["project"]["name"].lower()
     assert {"PublisherId", "DisplayName"} <= told["tool"]["comfy"].keys()
-    assert told["project"]["dependencies"] == (FOLDER / "requirements.txt").read_text().split()
+    assert told["project"]["dependencies"] == (FOLDER / "requirements.txt").read_text().splitlines()

@@ -275,9 +275,9 @@ def test_an_interruption_says_where_the_work_lies(video, monkeypatch) -> None:
 
 def test_a_missing_or_old_pyav_is_one_sentence(video, monkeypatch) -> None:
     monkeypatch.setattr(av, "__version__", "14.2.0")
-    refused(video("in.mkv", "-o", "out.mkv"), "PyAV 14.2.0 found", "diffir[video]")
+    refused(video("in.mkv", "-o", "out.mkv"), "PyAV 14.2.0 found", "pip install 'av>=18'")
     monkeypatch.setitem(sys.modules, "av", None)
-    refused(video("in.mkv", "-o", "out.mkv"), "no PyAV found", "diffir[video]")
+    refused(video("in.mkv", "-o", "out.mkv"), "no PyAV found", "pip install 'av>=18'")
 
 
 def test_transparency_that_is_lost_is_noted(video) -> None:

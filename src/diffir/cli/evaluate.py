@@ -168,7 +168,7 @@ def run(
 
 
 def tell(report: "Report", outputs: Sequence[Path]) -> None:
-    """Print the table, write the reports; exit code 2 when a picture is broken.
+    """Write the reports, print the table; exit code 2 when a picture is broken.
 
     Where all are broken, a sentence is all that is left.
     """
@@ -180,13 +180,12 @@ def tell(report: "Report", outputs: Sequence[Path]) -> None:
             f"no picture could be judged; {first.picture}: {first.error}"
             + (f"; {more} more failed, too" if more else "")
         )
+    for path in outputs:  # first, for who reads along may stop reading: `| head`
+        write_report(report, path)
     say(means_table(report))
-    for sentence in (*facts(report), worst(report)):
+    for sentence in (*facts(report), worst(report), *(f"→ {path}" for path in outputs)):
         if sentence:
             say(sentence)
-    for path in outputs:
-        write_report(report, path)
-        say(f"→ {path}")
     for picture, error in dict.fromkeys((row.picture, row.error) for row in report.broken):
         complain("failed:", f"{picture}: {error}")
     if report.broken:

@@ -118,7 +118,7 @@ def require_pyav() -> None:
     if not fits:
         raise fail(
             f"{found} found; videos need PyAV {PYAV}, which needs Python 3.11: "
-            "install it with `pip install -U 'diffir[video]'`"
+            f"install it with `pip install 'av>={PYAV}'`"
         )
 
 

@@ -39,13 +39,6 @@ class Benchmark:
     degradation: str | None = None
     """How LQ is made where the folder has none; None: LQ is part of the benchmark."""
 
-    @property
-    def protocol(self) -> str:
-        """In words."""
-        border = border_of(self.scale)
-        cut = f", {border} pixels of border left out of PSNR and SSIM" if border else ""
-        return f"{self.task} ×{self.scale}: {', '.join(self.metrics)} in 8 bits{cut}"
-
 
 def border_of(scale: int) -> int:
     """The pixels that papers leave out on every side."""
@@ -206,14 +199,8 @@ def pictures_of(benchmark: Benchmark, folder: Path, scale: int) -> tuple[Layout,
     )
 
 
-def check(benchmark: Benchmark, folder: Path, scale: int | None = None) -> str:
-    """What is found of a benchmark in a folder, in one sentence; raises as `pictures_of`."""
-    scale = scale or benchmark.scale
-    return told(benchmark, *pictures_of(benchmark, folder, scale), scale)
-
-
 def told(benchmark: Benchmark, layout: Layout, cases: Sequence[Case], scale: int) -> str:
-    """The sentence of `check`."""
+    """How many pictures of a benchmark are found, and how they lie, in a sentence."""
     whole = sum(1 for case in cases if not case.problem)
     sentence = (
         f"{benchmark.name}: {whole} of {benchmark.count} pictures found as {layout.at(scale)}"

@@ -53,7 +53,8 @@ def cases_of_sets(data: str) -> list[Case]:
         if isinstance(chosen, SyntheticSet):
             raise DataError(f"{data} has synthetic pictures; give photos to judge by")
         pairs, unfit = files_of(chosen)
-        cases += [Case(name=gt.label.stem, gt=gt, lq=lq) for gt, lq in pairs]
+        folder = chosen.photos if isinstance(chosen, PhotoSet) else None
+        cases += [Case(name=name_in(folder, gt), gt=gt, lq=lq) for gt, lq in pairs]
         cases += [Case(name=Path(name).stem, problem=text) for name, text in unfit.items()]
     if not cases:
         raise DataError(f"{data} holds no picture; give a folder of pictures")
@@ -67,12 +68,14 @@ def cases_of_folder(folder: Path) -> list[Case]:
         DataError: when there is none.
     """
     pairs, _ = files_of(PhotoSet(photos=folder))
-    cases = []
-    for gt, _ in pairs:
-        inside = gt.length is None and folder.is_dir()
-        label = gt.path.relative_to(folder) if inside else gt.label
-        cases.append(Case(name=label.with_suffix("").as_posix(), gt=gt))
-    return distinct(cases)
+    return distinct([Case(name=name_in(folder, gt), gt=gt) for gt, _ in pairs])
+
+
+def name_in(folder: Path | None, file: File) -> str:
+    """The path of a picture from its folder, without suffix; of others, their own name."""
+    inside = folder is not None and folder.is_dir() and file.length is None
+    label = file.path.relative_to(folder) if inside and folder else file.label
+    return label.with_suffix("").as_posix()
 
 
 def distinct(cases: Sequence[Case]) -> list[Case]:

@@ -16,6 +16,17 @@ GAIN = 2  # of differences: twice as bright are seen, and seldom white all over
 
 
 @dataclass(frozen=True, kw_only=True)
+class Tile:
+    """One crop of a picture."""
+
+    label: str
+    """LQ, a method's name, or GT; a method may be called as the others are."""
+    pixels: Pixels
+    difference: Pixels | None = None
+    """Of a method from GT, absolute, mean of the channels, GAIN times as bright."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class View:
     """What a page shows of a picture."""
 
@@ -23,10 +34,8 @@ class View:
     left: int
     """Of the crop in GT, in pixels, as top."""
     top: int
-    tiles: Mapping[str, Pixels]
-    """By label, from left to right."""
-    differences: Mapping[str, Pixels]
-    """Of methods from GT, absolute, mean of the channels, GAIN times as bright."""
+    tiles: tuple[Tile, ...]
+    """From left to right."""
 
 
 def view(picture: str, pair: Pair, restored: Mapping[str, Tensor]) -> View:
@@ -34,26 +43,28 @@ def view(picture: str, pair: Pair, restored: Mapping[str, Tensor]) -> View:
 
     Where sizes differ, what all have at the top left is looked at.
     """
-    images = dict(restored) if pair.gt is None else {**restored, "GT": pair.gt}
-    height, width = (min(image.shape[axis] for image in images.values()) for axis in (-2, -1))
-    images = {name: image[..., :height, :width] for name, image in images.items()}
-    gt = images.get("GT")
+    gt = pair.gt
+    shapes = [image.shape for image in (*restored.values(), gt) if image is not None]
+    height, width = (min(shape[axis] for shape in shapes) for axis in (-2, -1))
+    gt = None if gt is None else gt[..., :height, :width]
+    images = {name: image[..., :height, :width] for name, image in restored.items()}
     first = next(iter(images.values()))
     top, left = worst_place(first, first if gt is None else gt)
 
-    def tile(image: Tensor) -> Pixels:
+    def cut(image: Tensor) -> Pixels:
         return to_pixels(image[..., top : top + SIDE, left : left + SIDE])
 
-    lq = {} if pair.lq is None else {"LQ": enlarged(pair.lq, first)}
-    return View(
-        picture=picture,
-        left=left,
-        top=top,
-        tiles={name: tile(image) for name, image in {**lq, **images}.items()},
-        differences={}
-        if gt is None
-        else {name: tile(difference(images[name], gt)) for name in restored},
-    )
+    lq = [] if pair.lq is None else [Tile(label="LQ", pixels=cut(enlarged(pair.lq, first)))]
+    methods = [
+        Tile(
+            label=name,
+            pixels=cut(image),
+            difference=None if gt is None else cut(difference(image, gt)),
+        )
+        for name, image in images.items()
+    ]
+    truth = [] if gt is None else [Tile(label="GT", pixels=cut(gt))]
+    return View(picture=picture, left=left, top=top, tiles=(*lq, *methods, *truth))
 
 
 def difference(restored: Tensor, gt: Tensor) -> Tensor:

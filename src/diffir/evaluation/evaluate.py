@@ -3,6 +3,7 @@
 import multiprocessing
 import signal
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 from diffir.data.degradations import MakesPairs
 from diffir.data.pixels import round_to_8_bit
 from diffir.errors import DataError, DeviceError, DiffIRError
-from diffir.inference.devices import pick_device
+from diffir.inference.devices import is_out_of_memory, pick_device
 from diffir.inference.workers import end_with_parent, held_back, let_through, noted
 
 from .cases import Pair, read_pair
@@ -29,9 +30,6 @@ from .layouts import Case
 from .methods import Method, Restore, opened
 from .metrics import METRICS, Score, open_metrics
 from .psnr_ssim import without_border
-
-GT = "GT"
-"""Under which features of the ground truth are kept; no method is called so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +74,8 @@ class Judged:
 
     rows: tuple[Row, ...]
     view: View | None = None
-    features: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
-    """(1, D) of each method, and of GT, for the metrics of whole sets."""
+    features: Mapping[str | None, NDArray[np.float32]] = field(default_factory=dict)
+    """(1, D) by method, and of GT by None, for the metrics of whole sets."""
 
 
 Judge = Callable[[int], Judged]
@@ -114,8 +112,9 @@ def evaluate(plan: Plan, *, jobs: int = 1, threads: int | None = None) -> Iterat
     try:
         with noted() as interruptions:  # raised at once, they may leave the pool's locks taken
             with held_back():
-                judged = [pool.submit(judge_here, index) for index in range(len(plan.cases))]
-            for one in judged:
+                judged = deque(pool.submit(judge_here, index) for index in range(len(plan.cases)))
+            while judged:
+                one = judged.popleft()  # for a result that is handed on is kept no longer
                 while not one.done() and not interruptions:
                     wait([one], timeout=LOOK_SECONDS)
                 if interruptions:
@@ -194,22 +193,35 @@ def judged(tools: Tools, index: int) -> Judged:
         pair = read_pair(
             case, index, degradation=plan.degradation, scale=plan.scale, seed=plan.seed
         )
-    except DiffIRError as error:
+        features: dict[str | None, NDArray[np.float32]] = features_of({None: pair.gt}, tools)
+    except NO_SCORE as error:
         return Judged(rows=tuple(broken(case, name, error) for name in tools.restorers))
     rows, pictures = [], dict[str, Tensor]()
     for name in tools.restorers:
         try:
-            row, pictures[name] = row_of(name, case, pair, tools)
-        except (DiffIRError, ValueError) as error:  # metrics raise ValueError for tiny pictures
+            row, restored = row_of(name, case, pair, tools)
+            features |= features_of({name: restored}, tools) if features else {}
+            pictures[name] = restored
+        except NO_SCORE as error:
             row = broken(case, name, error)
         rows.append(row)
     looked_at = view(case.name, pair, pictures) if plan.views and pictures else None
-    return Judged(rows=tuple(rows), view=looked_at, features=features_of(pictures, pair, tools))
+    return Judged(rows=tuple(rows), view=looked_at, features=features)
+
+
+NO_SCORE = (DiffIRError, ValueError, MemoryError, RuntimeError)
+"""What a picture may raise: metrics raise ValueError for tiny ones, torch RuntimeError for huge."""
 
 
 def broken(case: Case, method: str, error: Exception) -> Row:
-    """The row of a picture that could not be judged."""
-    return Row(picture=case.name, method=method, error=str(error))
+    """The row of a picture that could not be judged; raises again what is no fault of a picture."""
+    if is_out_of_memory(error) and not isinstance(error, DiffIRError):
+        why = "memory did not suffice to judge it; name fewer metrics, or give fewer --jobs"
+    elif isinstance(error, DiffIRError | ValueError):
+        why = str(error)
+    else:
+        raise error
+    return Row(picture=case.name, method=method, error=why)
 
 
 def row_of(name: str, case: Case, pair: Pair, tools: Tools) -> tuple[Row, Tensor]:
@@ -278,14 +290,15 @@ def home_of(score: Score) -> torch.device:
 
 
 def features_of(
-    pictures: Mapping[str, Tensor], pair: Pair, tools: Tools
-) -> dict[str, NDArray[np.float32]]:
-    """What FID's network sees in the pictures of all methods and in GT; nothing without FID."""
+    pictures: Mapping[str | None, Tensor | None], tools: Tools
+) -> dict[str | None, NDArray[np.float32]]:
+    """What FID's network sees in the pictures that there are; nothing without FID."""
     score = next(iter(tools.of_sets.values()), None)
-    if score is None or pair.gt is None:
+    if score is None:
         return {}
     assert isinstance(score, FID)
     return {
         name: score.inception(resized(image).to(home_of(score))).cpu().numpy()
-        for name, image in {GT: pair.gt, **pictures}.items()
+        for name, image in pictures.items()
+        if image is not None
     }

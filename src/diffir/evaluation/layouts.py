@@ -6,8 +6,9 @@ for the scale. Pictures whose words agree belong together.
 """
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from diffir.data.entries import File
@@ -19,7 +20,7 @@ WORDS = {"name": "[^/]+", "scene": "[^/]+", "number": r"\d+"}
 WORD = re.compile(r"\{(\w+)\}")
 
 Files = Mapping[str, Path]
-"""By their path from the folder, without suffix, in small letters."""
+"""By their path from the folder, without suffix, as `plain` writes it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +50,11 @@ class Case:
     """A sentence, where a part of it is missing."""
 
 
+def plain(path: str) -> str:
+    """In small letters, and accents composed, which macOS takes apart."""
+    return unicodedata.normalize("NFC", path).casefold()
+
+
 def files_below(folder: Path) -> Files:
     """All pictures of a folder and its folders; maybe none.
 
@@ -61,7 +67,7 @@ def files_below(folder: Path) -> Files:
     links = [path for path in sorted(folder.iterdir()) if path.is_symlink() and path.is_dir()]
     files: dict[str, Path] = {}
     for path in (path for place in (folder, *links) for path in pictures_below(place)):
-        key = path.relative_to(folder).with_suffix("").as_posix().casefold()
+        key = plain(path.relative_to(folder).with_suffix("").as_posix())
         other = files.setdefault(key, path)
         if other.resolve() != path.resolve():
             raise DataError(f"{other} and {path} may both mean {key}; leave one")
@@ -71,7 +77,7 @@ def files_below(folder: Path) -> Files:
 def pattern(path: str, scale: int) -> "re.Pattern[str]":
     """What a path of a layout matches."""
     words = {"scale": str(scale), **{word: f"(?P<{word}>{text})" for word, text in WORDS.items()}}
-    pieces = WORD.split(path.casefold())  # every second one is a word
+    pieces = WORD.split(plain(path))  # every second one is a word
     return re.compile(
         "".join(
             words[piece] if index % 2 else re.escape(piece) for index, piece in enumerate(pieces)
@@ -99,27 +105,30 @@ def cases_of(layout: Layout, files: Files, scale: int) -> list[Case]:
     first, *rest = roles
     partners = {role: Partners.of(roles[role], roles[first]) for role in rest}
     taken = {key for role in rest for key in roles[role]}
-    cases = []
+    cases, used = [], set[str]()
     for key, words in roles[first].items():
         if key not in taken:  # `{name}` matches masks beside the pictures, too
             found = {role: partner.get(words) for role, partner in partners.items()}
-            cases.append(case_of(layout, files, words, {first: key, **found}))
+            used |= {other for others in found.values() for other in others}
+            cases += cases_of_one(layout, files, words, {first: [key], **found})
     return cases + [
         Case(name=files[key].stem, problem=f"{files[key]} has no GT, looked for as {layout.gt}")
-        for key in lonely(roles.get("lq", {}), roles[first], partners.get("lq"))
+        for key in sorted(taken - used)
+        if first == "gt"
     ]
 
 
-def lonely(
-    found: Mapping[str, dict[str, str]],
-    first: Mapping[str, dict[str, str]],
-    partners: "Partners | None",
-) -> list[str]:
-    """The files of a role that belong to none of the first role, and are none of it themselves."""
-    if partners is None:
-        return []
-    used = {partners.get(words) for words in first.values()}
-    return [key for key in found if key not in used and key not in first]
+def cases_of_one(
+    layout: Layout, files: Files, words: Mapping[str, str], found: Mapping[str, list[str]]
+) -> list[Case]:
+    """A picture with its partners by role, once for each of its masks."""
+    masks = found.get("mask", [])
+    if len(masks) < 2:
+        return [case_of(layout, files, words, found)]
+    return [
+        replace(case_of(layout, files, words, {**found, "mask": [mask]}), name=files[mask].stem)
+        for mask in masks
+    ]
 
 
 @dataclass(frozen=True)
@@ -127,7 +136,7 @@ class Partners:
     """Files of one role, to be found by the words that they share with those of another."""
 
     words: list[str]
-    keys: dict[tuple[str, ...], str]
+    keys: dict[tuple[str, ...], list[str]]
 
     @classmethod
     def of(
@@ -135,29 +144,40 @@ class Partners:
     ) -> "Partners":
         """Of two roles, each file with its words."""
         shared = sorted(next(iter(files.values())).keys() & next(iter(first.values())).keys())
-        return cls(
-            shared, {tuple(words[word] for word in shared): key for key, words in files.items()}
-        )
+        keys: dict[tuple[str, ...], list[str]] = {}
+        for key, words in files.items():
+            keys.setdefault(tuple(words[word] for word in shared), []).append(key)
+        return cls(shared, keys)
 
-    def get(self, words: Mapping[str, str]) -> str | None:
-        """The file that goes with some words."""
-        return self.keys.get(tuple(words[word] for word in self.words))
+    def get(self, words: Mapping[str, str]) -> list[str]:
+        """The files that go with some words."""
+        return self.keys.get(tuple(words[word] for word in self.words), [])
 
 
 def case_of(
-    layout: Layout, files: Files, words: Mapping[str, str], found: Mapping[str, str | None]
+    layout: Layout, files: Files, words: Mapping[str, str], found: Mapping[str, list[str]]
 ) -> Case:
-    """A picture with its partners by role, or the sentence that says which one is missing."""
-    paths = {role: files[key] for role, key in found.items() if key is not None}
+    """A picture with its partner of each role, or the sentence that says which one is not one."""
+    paths = {role: files[keys[0]] for role, keys in found.items() if keys}
     first = next(iter(paths.values()))
     problem = "; ".join(
-        f"{first} has no {role.upper()}, which is looked for as {getattr(layout, role)}"
-        for role in found
-        if role not in paths
+        f"{first} has {'several' if keys else 'no'} {role.upper()}, which is looked for as "
+        f"{getattr(layout, role)}"
+        for role, keys in found.items()
+        if len(keys) != 1
     )
-    scene = next((part for part in first.parts if part.casefold() == words.get("scene")), None)
-    name = f"{scene}/{first.stem}" if scene else first.stem
+    scene = next((part for part in first.parts if plain(part) == words.get("scene")), None)
+    name = own_name(first.stem, words)
+    name = f"{scene}/{name}" if scene else name
     return Case(name=name, problem=problem, **{role: file_of(path) for role, path in paths.items()})
+
+
+def own_name(stem: str, words: Mapping[str, str]) -> str:
+    """The `{name}` of a file in its own letters, so without the _HR that its restored has not."""
+    composed, name = unicodedata.normalize("NFC", stem), words.get("name", "")
+    place = composed.casefold().find(name)
+    whole = len(composed.casefold()) == len(composed) and place >= 0  # ß becomes ss
+    return composed[place : place + len(name)] if name and whole else stem
 
 
 def lying_as(layouts: Sequence[Layout], folder: Path, scale: int) -> tuple[Layout, list[Case]]:

@@ -1,6 +1,7 @@
 """Matching: which picture of a folder, whatever program made it, belongs to which GT."""
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,9 +30,11 @@ def matched(folder: Path, cases: Sequence[Case]) -> Method:
     """
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder; give one with restored pictures")
+    spelt = {composed(case.name): case.name for case in cases}
     files: dict[str, Path] = {}
     for path in picture_files([folder]):
-        name = path.relative_to(folder).with_suffix("").as_posix()
+        name = composed(path.relative_to(folder).with_suffix("").as_posix())
+        name = spelt.get(name, name)
         if name in files:
             raise DataError(f"{files[name]} and {path} may both mean {name}; leave one")
         files[name] = path
@@ -68,7 +71,13 @@ def partners(names: Sequence[str], found: Sequence[str], folder: Path) -> dict[s
 
 def name_of(other: str, name: str) -> bool:
     """Whether a file may be called after a name, with a suffix."""
+    name = composed(name)
     return other.startswith(name) and SUFFIX.fullmatch(other[len(name) :]) is not None
+
+
+def composed(name: str) -> str:
+    """A name with its accents composed, which macOS takes apart."""
+    return unicodedata.normalize("NFC", name)
 
 
 def refuse_alone(

@@ -64,11 +64,11 @@ def cells(tag: str, texts: Sequence[str]) -> str:
 def crops(view: View) -> str:
     """The crops of a picture side by side, the differences below them."""
     figures = []
-    for label, tile in view.tiles.items():
-        images = image(tile, f"{view.picture}, {label}")
-        if label in view.differences:
-            images += image(view.differences[label], f"{view.picture}, {label} minus GT")
-        figures.append(f"<figure><figcaption>{escape(label)}</figcaption>{images}</figure>")
+    for tile in view.tiles:
+        images = image(tile.pixels, f"{view.picture}, {tile.label}")
+        if tile.difference is not None:
+            images += image(tile.difference, f"{view.picture}, {tile.label} minus GT")
+        figures.append(f"<figure><figcaption>{escape(tile.label)}</figcaption>{images}</figure>")
     heading = f"{view.picture}, at {view.left}, {view.top}"
     return f'<h3>{escape(heading)}</h3>\n<div class="crops">{"".join(figures)}</div>'
 

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Container, Iterable
 from pathlib import Path
 
-from diffir.data import Batch, Degradation, Draws, data_sets
+from diffir.data import Batch, Degradation, Draws, Holes, data_sets
 from diffir.data.entries import Entry
 from diffir.data.pixels import to_tensor
 from diffir.data.sets import entries_of_sets
@@ -47,6 +47,8 @@ def pairs_of(word: str, degradation: Degradation, scale: int) -> list[Batch]:
     entries, unfit = entries_of_sets(data_sets([word]), scale)
     if unfit:
         raise DataError(one_of(unfit))
+    if isinstance(degradation, Holes) and any(entry.lq for entry in entries):
+        raise DataError(f"{word} has an LQ of its own; of inpainting give whole photos alone")
     if not entries:
         raise DataError(f"{word} has no picture to validate on; name a folder that has")
     pairs = []

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from diffir.checkpoints.folder import WEIGHTS_FILE
 from diffir.data import DEGRADATIONS, MotionBlur, unfit
 from diffir.errors import DataError
+from diffir.presets import PRESETS
 
 from .benchmarks import Benchmark, benchmark_called, border_of, pictures_of, told
 from .cases import cases_in, cases_of_folder
@@ -12,7 +14,7 @@ from .evaluate import Plan
 from .layouts import Case
 from .matching import matched, refuse_unlike, require_distinct
 from .methods import Method, baselines_for, task_and_scale
-from .metrics import known, open_metrics
+from .metrics import METRICS, known, open_metrics
 from .published import Published, beside
 
 METRICS_OF = {
@@ -60,7 +62,7 @@ def plan_evaluation(
         DataError: when the data, the benchmark or the metrics can't be had or don't fit.
         WeightsError, DeviceError: when a model can't be loaded.
     """
-    networks = [model for model in models if not Path(model).is_dir()]
+    networks = [model for model in models if not is_pictures(model)]
     if not networks:
         raise DataError("folders alone were given; `diffir compare` takes them, with --gt")
     task, scale = task_and_scale(networks, device)
@@ -89,6 +91,13 @@ def plan_evaluation(
         views=views,
     )
     return plan, [*notes, *made_notes(makes, cases, seed), *unusable]
+
+
+def is_pictures(model: str) -> bool:
+    """Whether a word means a folder of pictures, and no network, be it in a folder of its own."""
+    return (
+        Path(model).is_dir() and model not in PRESETS and not (Path(model) / WEIGHTS_FILE).exists()
+    )
 
 
 def cases_for(
@@ -163,7 +172,13 @@ def usable_metrics(
         for name, needs in lacking.items()
         if needs
     ]
-    available, unavailable = open_metrics(name for name in asked if not lacking[name])
+    single = {name for name in asked if METRICS[name].of_sets and len(cases) < 2}
+    notes += [
+        f"{name} is left out, for it compares sets, of 2 pictures at least" for name in single
+    ]
+    available, unavailable = open_metrics(
+        name for name in asked if not lacking[name] and name not in single
+    )
     notes += [f"{name} is left out: {reason}" for name, reason in unavailable.items()]
     if not available:
         raise DataError(
@@ -211,10 +226,10 @@ def plan_comparison(
     cases = cases_of_folder(gt or folders[0])
     methods = [matched(folder, cases) for folder in folders]
     require_distinct(methods)
-    for method in methods:
-        refuse_unlike(method, cases, crop)
     if gt is None:
         cases = [Case(name=case.name) for case in cases]
+    for method in methods:
+        refuse_unlike(method, cases, crop)
     usable, notes = usable_metrics(tuple(metrics) or COMPARED, cases, has_masks=False)
     plan = Plan(
         methods=tuple(methods),

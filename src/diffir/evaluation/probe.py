@@ -196,14 +196,17 @@ def scores_of(
             found.append(score(restored, pair, network.config.scale))
     scores = []
     for (restorer_name, ipr, _, _), found in zip(rows, values, strict=True):
-        apart = [mine - own for mine, own in zip(found, values[0], strict=True)]
+        apart = [
+            mine - own if mine != own else 0.0 for mine, own in zip(found, values[0], strict=True)
+        ]
+        finite = all(map(math.isfinite, apart))  # a picture that is restored exactly has ∞ dB
         scores.append(
             Score(
                 restorer=restorer_name,
                 ipr=ipr,
                 psnr=fmean(found),
                 difference=fmean(apart),
-                error=stdev(apart) / math.sqrt(len(apart)),
+                error=stdev(apart) / math.sqrt(len(apart)) if finite else math.nan,
             )
         )
     return scores

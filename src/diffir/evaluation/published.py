@@ -66,8 +66,12 @@ ON_Y = "PSNR on Y, 4 pixels of border left out; LPIPS of AlexNet"
 ON_RGB = "RGB, as deblurring is judged by custom; the kind of SSIM is not said"
 AT_512 = "512×512; the network of LPIPS is not said"
 AT_256 = "256×256; the network of LPIPS is not said"
-CANON = "×4 on RealSR's Canon test pictures, as in the authors' code; the table says RealSRSet"
-TRACK_1 = "×4 on track 1"
+NO_CHANNELS = "whether PSNR is on Y is not said"
+CANON = (
+    "×4 on RealSR's Canon test pictures, as in the authors' code; the table says RealSRSet; "
+    f"{NO_CHANNELS}"
+)
+TRACK_1 = f"×4 on track 1; {NO_CHANNELS}"
 
 SUPER_RESOLUTION: Table = {  # PSNR and LPIPS on each of SR_BENCHMARKS
     "SFTGAN": (26.74, 0.1313, 24.34, 0.1343, 28.17, 0.0716, 29.16, 0.0947, 28.09, 0.1331),
@@ -120,7 +124,7 @@ NTIRE2020: Table = {
     "BSRGAN": (0.3691, 0.1368, 26.75),
     OURS: (0.3088, 0.1131, 27.31),
 }
-REAL_WORLD_METRICS = ("lpips", "dists", "psnr")
+REAL_WORLD_METRICS = ("lpips", "dists", "psnr_y")
 
 
 def rows(

@@ -118,10 +118,15 @@ def worst(report: Report) -> str | None:
     return f"worst {metrics[0]} of {report.methods[0]}: {', '.join(named)}"
 
 
+def title_of(report: Report) -> str:
+    """The benchmark, or what the data are called; `.` has a name, too."""
+    return report.benchmark or Path(report.data).resolve().name
+
+
 def as_markdown(report: Report) -> str:
     """Means, how they were made, and all pictures."""
     lines = [
-        f"# {report.benchmark or Path(report.data).name}",
+        f"# {title_of(report)}",
         "",
         *table(*mean_rows(report)),
         "",
@@ -191,8 +196,9 @@ def finite(value: Any) -> Any:
 
 def as_html(report: Report) -> str:
     """One page that needs nothing else."""
-    title = report.benchmark or Path(report.data).name
-    return page(title, facts(report), mean_rows(report), picture_rows(report), report.views)
+    return page(
+        title_of(report), facts(report), mean_rows(report), picture_rows(report), report.views
+    )
 
 
 FORMATS: dict[str, Callable[[Report], str]] = {

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from diffir.errors import DataError
 
 from .crops import View
-from .evaluate import GT, Judged, Plan, Row
+from .evaluate import Judged, Plan, Row
 from .fid import Gaussian, frechet_distance
 from .metrics import METRICS
 from .published import Published
@@ -152,17 +152,17 @@ class SetStatistics:
     """
 
     def __init__(self) -> None:
-        self.waiting: dict[str, list[NDArray[np.float32]]] = {}
-        self.known: dict[str, Gaussian] = {}
+        self.waiting: dict[str | None, list[NDArray[np.float32]]] = {}
+        self.known: dict[str | None, Gaussian] = {}
 
-    def add(self, features: Mapping[str, NDArray[np.float32]]) -> None:
-        """The features (1, D) of one picture, by method."""
+    def add(self, features: Mapping[str | None, NDArray[np.float32]]) -> None:
+        """The features (1, D) of one picture, by method, of GT by None."""
         for name, seen in features.items():
             self.waiting.setdefault(name, []).append(seen)
             if len(self.waiting[name]) == BATCH:
                 self.join(name)
 
-    def join(self, name: str) -> None:
+    def join(self, name: str | None) -> None:
         """Take what waits into the statistics."""
         parts = self.waiting.pop(name, [])
         if parts:
@@ -172,10 +172,10 @@ class SetStatistics:
     def distance(self, method: str) -> float | None:
         """FID of a method's pictures; None where there are fewer than two."""
         self.join(method)
-        self.join(GT)
-        if method not in self.known or GT not in self.known:
+        self.join(None)
+        if method not in self.known or None not in self.known:
             return None
         try:
-            return float(frechet_distance(self.known[method], self.known[GT]))
+            return float(frechet_distance(self.known[method], self.known[None]))
         except DataError:
             return None
