@@ -36,7 +36,7 @@ def blurred(task: str, folder: Path) -> list[Batch]:
     _, config, degradation = TASKS[task]
     photos = [to_tensor(np.array(Image.open(path))) for path in sorted(folder.glob("*.png"))]
     return [
-        degradation.batch(gt, config.scale, Draws((copy,), (index,)))
+        degradation.batch(gt, config.scale, Draws((copy,), (index,), alone=True))
         for index, gt in enumerate(photos)
         for copy in range(COPIES)
     ]

@@ -40,7 +40,7 @@ def test_lq_is_what_the_degradation_makes_of_whole_photos(photos: Path, tmp_path
     for index in (0, 1):
         assert np.array_equal(pixels(target / f"gt/{index:06d}.png"), ASTRONAUT[:50, :66])
         for copy in (0, 1):
-            lq = to_pixels(to_lq(image, MILD, 2, Draws((3, copy), (index,))))
+            lq = to_pixels(to_lq(image, MILD, 2, Draws((3, copy), (index,), alone=True)))
             assert np.array_equal(pixels(target / f"lq{copy}/{index:06d}.png"), lq)
     every = [pixels(target / f"lq{copy}/{index:06d}.png") for copy in (0, 1) for index in (0, 1)]
     assert len({lq.tobytes() for lq in every}) == 4

@@ -39,3 +39,13 @@ def test_what_is_noted_twice_is_numbered() -> None:
         note(draw, sigma=sigma, kind="blur")
     assert [draw.facts[name] for name in ("sigma", "sigma_2", "sigma_3")] == [1, 2, 3]
     note(np.random.default_rng(0), sigma=1.0)  # a plain generator remembers nothing
+
+
+def test_a_picture_alone_has_nothing_in_common_with_others_and_keeps_its_own_draws() -> None:
+    alone = [Draws((1, 2), (index,), alone=True) for index in (0, 1)]
+    first, second = (draws.shared("a").random() for draws in alone)
+    assert first != second
+    assert first != Draws((1, 2), (0,)).shared("a").random()
+    assert numbers(alone[1]) == numbers(Draws((1, 2), (1,)))
+    with pytest.raises(ValueError, match="too many values"):
+        Draws((1, 2), (0, 1), alone=True).shared("a")

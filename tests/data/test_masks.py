@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from diffir.data import masks
 from diffir.data.masks import (
     MASKS,
     Blobs,
@@ -82,6 +83,23 @@ def test_stroke_segments_have_the_published_numbers_angles_and_lengths() -> None
     assert counts == {1, 2, 3, 4, 5}
     assert angles[False] == {0.01, 1.01, 2.01, 3.01}
     assert angles[True] == {round(2 * np.pi - angle, 3) for angle in angles[False]}
+
+
+def test_every_segment_of_a_stroke_has_a_width_of_its_own_and_one_more_may_come_than_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lines = []
+    monkeypatch.setattr(masks, "paint_line", lambda _, ends, width: lines.append((ends, width)))
+    strokes = []
+    for seed in range(60):
+        lines.clear()
+        Strokes(count=(1, 2)).mask(400, 400, rng(seed))
+        starts = [np.array_equal(a[0][1], b[0][0]) for a, b in pairwise(lines)]
+        strokes.append(1 + starts.count(False))
+        assert all(len(ends) == 2 and 5 <= width < 105 for ends, width in lines)
+        if len(lines) > 3:
+            assert len({width for _, width in lines}) > 1
+    assert set(strokes) == {1, 2, 3}
 
 
 def test_strokes_stay_in_the_picture() -> None:

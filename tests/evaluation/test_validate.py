@@ -247,3 +247,10 @@ def test_pairs_are_nothing_to_validate_inpainting_on(tmp_path: Path) -> None:
         Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / side / "a.png")
     with pytest.raises(DataError, match="has an LQ of its own; of inpainting give whole photos"):
         validation_sets([str(tmp_path)], DEGRADATIONS["holes-training"], 1)
+
+
+def test_every_picture_is_degraded_by_chances_of_its_own(photos: Path) -> None:
+    (pairs,) = validation_sets([str(photos)], DEGRADATIONS["mild"], 2).values()
+    facts = [pair.facts[0] for pair in pairs]
+    resized = {tuple(fact[name] for name in fact if "resize" in name) for fact in facts}
+    assert len(resized) == len(pairs) > 1

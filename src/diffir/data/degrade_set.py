@@ -148,7 +148,7 @@ def degrade_photo(
     for copy in missing:
         if stop.is_set():
             break
-        lq = to_lq(image, degradation, scale, Draws((seed, copy), (index,)))
+        lq = to_lq(image, degradation, scale, Draws((seed, copy), (index,), alone=True))
         write_whole(png_of(to_pixels(lq)), target / f"lq{copy}" / file)
     if not (target / "gt" / file).exists() and not stop.is_set():
         write_whole(png_of(pixels), target / "gt" / file)

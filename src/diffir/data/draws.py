@@ -61,10 +61,19 @@ class Draws:
     """(run, phase, step), say."""
     indices: tuple[int, ...]
     """Of the pictures at hand in the global batch."""
+    alone: bool = False
+    """Whether a picture is a batch of its own: it has nothing in common with others of the seed."""
 
     def shared(self, stream: str) -> Draw:
-        """The generator of what all pictures of the global batch have in common."""
-        return generator(self.seed, stream)
+        """The generator of what all pictures of the global batch have in common.
+
+        Raises:
+            ValueError: when several pictures are said to be alone.
+        """
+        if not self.alone:
+            return generator(self.seed, stream)
+        (index,) = self.indices
+        return generator(self.seed, f"{stream}, alone", index)
 
     def own(self, stream: str) -> list[Draw]:
         """A generator for each picture at hand."""

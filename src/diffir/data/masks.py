@@ -9,6 +9,7 @@ import io
 import string
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, TypeAlias
 
@@ -57,10 +58,11 @@ def paint_line(canvas: ImageDraw.ImageDraw, points: Points, width: float) -> Non
 
 
 class Strokes(Values):
-    """LaMa's irregular strokes: bent lines of a thick brush."""
+    """LaMa's irregular strokes: bent lines of a thick brush, each segment of its own width."""
 
     kind: Literal["strokes"] = "strokes"
     count: CountSpan = (1, 5)
+    """As LaMa's settings have it, whose code draws up to one more."""
     max_width: int = Field(default=100, ge=1)
     max_length: int = Field(default=200, ge=1)
     """Of a segment; drawn lengths are 10 + U(max), widths 5 + U(max)."""
@@ -80,9 +82,11 @@ class Strokes(Values):
         """All strokes, every other one mirrored."""
 
         def paint(canvas: ImageDraw.ImageDraw) -> None:
-            for index in range(between(self.count, draw)):
+            fewest, most = self.count
+            for index in range(between((fewest, most + 1), draw)):
                 points = self.points(index % 2 == 0, (width, height), draw)
-                paint_line(canvas, points, 5 + int(draw.integers(self.max_width)))
+                for ends in pairwise(points):
+                    paint_line(canvas, np.array(ends), 5 + int(draw.integers(self.max_width)))
 
         return drawn(height, width, paint)
 

@@ -115,7 +115,7 @@ def read_pair(
     if case.mask is not None:
         mask = read_mask(case.gt, case.mask)
         return Pair(lq=gt * (1 - mask), gt=gt, mask=mask)
-    return made(case, gt, degradation, scale, Draws((seed,), (index,)))
+    return made(case, gt, degradation, scale, Draws((seed,), (index,), alone=True))
 
 
 def require_one_kind(lq: File, gt: File | None) -> None:

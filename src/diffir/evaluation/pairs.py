@@ -69,4 +69,4 @@ def pair_of(entry: Entry, index: int, degradation: Degradation, scale: int) -> B
         return Batch(lq=to_tensor(entry.lq.pixels()), gt=gt)
     if min(height, width) <= 2 * (degradation.margin(scale) + scale):
         return None
-    return degradation.batch(gt, scale, Draws((SEED,), (index,)))
+    return degradation.batch(gt, scale, Draws((SEED,), (index,), alone=True))

@@ -49,7 +49,7 @@ class Pictures:
         if entry.lq is not None:
             return Batch(lq=to_tensor(entry.lq.pixels()), gt=gt)
         assert self.degradation is not None
-        return self.degradation.batch(gt, self.scale, Draws((self.seed,), (index,)))
+        return self.degradation.batch(gt, self.scale, Draws((self.seed,), (index,), alone=True))
 
 
 def pictures_for(
