@@ -78,6 +78,15 @@ def test_a_degradation_of_another_kind_replaces_the_one_there_was(tmp_path: Path
         ("stages1.steps=3", r"no setting 'stages1'; there are stage1"),
         ("stage1.steps=many", r"stage1\.steps: .* \('many' found\)"),
         ("stage1.steps=-1", r"stage1\.steps: .* \(-1 found\)"),
+        ("seed=2024-13-45", r"'seed=2024-13-45' has no readable value"),
+        ("seed=0b_", "has no readable value"),
+        ("stage1.batch_size=true", "stage1: batch_size True found .* no switch"),
+        ("gradient_clip=yes", "gradient_clip True found .* no switch; give a number"),
+        ("stage1.adam_betas=[no, 0.9]", "no switch"),
+        ("network.dim=true", "network: dim True found"),
+        ("augment.mixup_beta=.inf", r"augment\.mixup_beta: .* finite number \(inf found\)"),
+        ("gradient_clip=.nan", "finite number"),
+        ("degradation={kind: holes, masks: {kinds: [[{kind: boxes}, .inf]]}}", "finite number"),
         ("degradation=pubished", "'pubished' found; wanted is one of published"),
         ("stage1.steps", "wanted is KEY=VALUE"),
         ("stage1=[", "has no readable value"),
@@ -98,6 +107,7 @@ def test_a_setting_that_does_not_fit_is_a_sentence(setting: str, sentence: str) 
         ("seed: 1", "names no preset"),
         ("preset: sr-x5", "'sr-x5' has no recipe; take one of sr-x4-lite"),
         ("preset: [", "is no YAML"),
+        ("preset: sr-x4-lite\nseed: 2024-02-30", r"is no YAML \(day is out of range"),
         ("preset: sr-x4-lite\nsed: 1", "no setting 'sed'; there are seed"),
     ],
 )
@@ -107,3 +117,24 @@ def test_a_file_that_does_not_fit_is_a_sentence(tmp_path: Path, text: str, sente
         chosen(str(tmp_path / "mine.yaml"))
     with pytest.raises(RecipeError, match="No such file"):
         chosen(str(tmp_path / "gone.yaml"))
+
+
+def test_paths_of_a_file_count_from_its_folder_and_those_of_settings_from_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "recipes").mkdir()
+    file = tmp_path / "recipes/mine.yaml"
+    file.write_text("preset: toy-sr\nfinetune: {adversary: {weights: d.safetensors}}\n")
+    monkeypatch.chdir(tmp_path)
+    for words in (("recipes/mine.yaml",), (str(file), "seed=1")):
+        assert weights_of(*words) == tmp_path.resolve() / "recipes/d.safetensors"
+    setting = "finetune.adversary.weights=d.safetensors"
+    assert weights_of(str(file), setting) == tmp_path.resolve() / "d.safetensors"
+
+
+def weights_of(name: str, *settings: str) -> Path | None:
+    """The discriminator that fine-tuning begins with."""
+    phase = chosen(name, *settings).finetune
+    assert phase is not None
+    assert phase.adversary is not None
+    return phase.adversary.weights

@@ -53,6 +53,10 @@ def test_an_unknown_name_is_answered_with_presets(name):
     assert f"no file and no preset {name!r}" in refused(name)
 
 
+def test_a_name_that_is_too_long_is_a_sentence():
+    assert "cannot be looked at (File name too long)" in refused("x" * 300)
+
+
 def test_the_nearest_names_are_suggested():
     assert "a preset: deblur" in refused("deblurr")
     assert "a preset: sr-x4" in refused("sr_x4")
@@ -106,6 +110,8 @@ def test_a_detail_that_cannot_be_had_is_told(tmp_path):
     assert "take real-x4-lite" in message
     for none in (-0.1, 1.1, float("nan")):
         assert f"detail {none:g} found; wanted a number from 0 to 1" in refused(alone, detail=none)
+    for none in (None, "0.5"):
+        assert f"detail {none!r} found; wanted a number from 0 to 1" in refused(alone, detail=none)
     faithful, _ = two_networks(tmp_path, dim=16)
     assert "mine-detail.safetensors holds a network of another form" in refused(
         faithful, detail=0.5

@@ -13,6 +13,7 @@ from comfy.utils import ProgressBar
 from torch import Tensor
 
 from diffir import PRESETS, Restorer
+from diffir.errors import MaskError
 from diffir.loading import bundled_file
 
 FOLDER = "diffir"
@@ -82,7 +83,12 @@ class Inpaint:
 
     def inpaint(self, network: Restorer, image: Tensor, mask: Tensor, seed: int) -> tuple[Tensor]:
         """(B, H, W, 3); raises MaskError."""
-        mask = mask.reshape(-1, 1, *mask.shape[-2:]).expand(len(image), -1, -1, -1)
+        mask = mask.reshape(-1, 1, *mask.shape[-2:])
+        if len(mask) not in (1, len(image)):
+            raise MaskError(
+                f"{len(mask)} masks found for {len(image)} images; give one for all, or as many"
+            )
+        mask = mask.expand(len(image), -1, -1, -1)
         return (run(network, image, (mask >= 0.5).float(), seed),)
 
 

@@ -2,11 +2,13 @@
 
 DiffIRError                 the base: catches everything below; the command line exits with 2
 ├── PictureError            a file or array that cannot be read, understood or written as a picture
+│   └── PictureSizeError    one of more pixels than shall be decoded (`diffir.images`)
 ├── MaskError               a mask that is missing, of another size, or not wanted by the task
 ├── WeightsError            a weights file that is broken, unsafe, or of another network
 ├── RecipeError             a training recipe or a network's numbers that contradict themselves
 ├── DataError               a training or validation set that is empty, unpaired or too small
-└── DeviceError             a device that this machine does not have, or that ran out of memory
+├── DeviceError             a device that this machine does not have, or that ran out of memory
+└── StoppedError            work that its caller asked to stop
 """
 
 

@@ -2,6 +2,7 @@
 
 import difflib
 from dataclasses import asdict, replace
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,12 @@ def weights_file(path_or_name: str | Path, revision: str | None = None) -> Path:
     """
     path = Path(path_or_name)
     name = path_or_name if isinstance(path_or_name, str) else None
-    is_local = name in PRESETS or path.exists()
+    try:
+        is_local = name in PRESETS or path.exists()
+    except OSError as error:
+        raise WeightsError(
+            f"{path_or_name} cannot be looked at ({error.strerror}); check the path and its rights"
+        ) from error
     of_hub = None if name is None or is_local else hub_name(name, revision)
     if of_hub is not None:
         return fetch(of_hub)
@@ -129,8 +135,10 @@ def weights_files(
     Raises:
         WeightsError: as `weights_file`, for a detail that is none, and where the second is missing.
     """
-    if not 0 <= detail <= 1:
-        raise WeightsError(f"detail {detail:g} found; wanted a number from 0 to 1")
+    asked: object = detail  # who calls without a type checker may give None
+    if not isinstance(asked, Real) or not 0 <= detail <= 1:
+        found = f"{asked:g}" if isinstance(asked, Real) else repr(asked)
+        raise WeightsError(f"detail {found} found; wanted a number from 0 to 1")
     file = weights_file(path_or_name, revision)
     return [file, detailed_file(path_or_name, file)] if detail else [file]
 

@@ -1,24 +1,31 @@
 """What lies behind the page: wishes, masks, memory, files that go."""
 
+import gc
 import io
 import time
+import weakref
 from pathlib import Path
 
+import gradio as gr
 import httpx
 import numpy as np
 import pytest
+from gradio.data_classes import FileData
+from gradio.route_utils import delete_files_created_by_app
 from PIL import Image
-from server import restorer
+from server import PICTURE, Held, restorer
 
-from diffir.app.desk import MEMORIES, bounded
+from diffir.app.desk import MEMORIES, STARTED, Desk, bounded, within
 from diffir.app.examples import EXAMPLES, write_examples
 from diffir.app.orders import content
-from diffir.app.page import build_page
+from diffir.app.page import Answers, build_page
+from diffir.app.parts import place_parts
 from diffir.app.pictures import SCREEN, brushed, pair, shown
 from diffir.app.wishes import WISHES, offered
 from diffir.errors import PictureError, WeightsError
 from diffir.images import Picture
 from diffir.serving import Settings
+from diffir.serving.schema import Order
 
 
 def test_only_wishes_that_can_be_granted_are_offered():
@@ -98,3 +105,62 @@ def test_uploads_are_private_and_go_after_a_while(launched):
             return
         time.sleep(0.1)
     raise AssertionError("still there")
+
+
+ORDER = Order(picture=PICTURE, model=within("toy", STARTED), format="png")
+
+
+@pytest.fixture
+def desk():
+    one = Desk({"toy": restorer("deblur", Held)}, Settings())
+    one.open()
+    yield one
+    one.restorers["toy"].release.set()
+    one.close()
+
+
+def test_all_that_was_shown_of_an_order_goes_with_the_uploads(desk, tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    with gr.Blocks() as page:
+        answers = Answers(desk, {"It is blurry": ["toy"]})
+        answers.connect(place_parts(answers.wishes, []))
+    desk.restorers["toy"].release.set()
+    job = desk.submit(ORDER, "a visitor")
+    job.outcome.result()
+    ended = answers.ended(job, ORDER, "photo.png")
+    before, after = map(Path, ended[answers.parts.slider])
+    assert before.read_bytes() != after.read_bytes()
+    assert before.parent != after.parent
+    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 3  # and the download
+    delete_files_created_by_app(page, None)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_an_upload_is_handed_on_without_a_file_more(desk, tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    with gr.Blocks():
+        parts = place_parts({"It is blurry": ["toy"]}, [])
+    for part in (parts.photo, parts.mask):
+        assert part.preprocess(FileData(path="photo.png")) == "photo.png"
+        assert part.preprocess(None) is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_desk_keeps_no_job_that_has_ended_and_cancels_the_one_that_has_not(desk):
+    held = desk.restorers["toy"]
+    first = desk.submit(ORDER, "a visitor")
+    second = desk.submit(ORDER, "a visitor")  # of another window, say
+    first.unwanted = True
+    first.outcome.result(20)
+    assert held.stopped.wait(20)
+    desk.cancel("a visitor")
+    assert second.unwanted
+    assert second.outcome.result(20)
+    third = desk.submit(ORDER, "a visitor")
+    held.release.set()
+    third.outcome.result(20)
+    ended = weakref.ref(third)
+    del third
+    desk.submit(ORDER, "another").outcome.result(20)  # for its worker still knows the last one
+    gc.collect()
+    assert ended() is None

@@ -6,10 +6,12 @@ import shutil
 import signal
 import subprocess
 import sys
+from io import UnsupportedOperation
 from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from official import network, toy, write_pth
 from PIL import Image
 from skimage import data
@@ -18,7 +20,7 @@ from typer.testing import CliRunner, Result
 import diffir
 from diffir.checkpoints import Checkpoint, format
 from diffir.cli import app as cli
-from diffir.cli.app import app
+from diffir.cli.app import app, explained
 from diffir.images import read
 from diffir.inference import Restorer
 from diffir.loading import bundled_file
@@ -223,6 +225,24 @@ def test_a_mistake_is_one_sentence_and_nothing_is_written(here, words, sentence)
     assert content() == before
 
 
+@pytest.mark.parametrize("words", [("", "-o", "out"), ("photo.png", "-o", "out", "--mask", "")])
+def test_an_empty_name_is_not_the_working_folder(here, words):
+    result = restore(*words)
+    assert result.exit_code == 2
+    assert "an empty name found" in result.output
+    assert not Path("out").exists()
+
+
+def test_an_error_of_the_system_without_words_of_its_own_is_told_in_its_words(capsys):
+    @explained
+    def verb():
+        raise UnsupportedOperation("File or stream is not seekable.")
+
+    with pytest.raises(typer.Exit):
+        verb()
+    assert "error: File or stream is not seekable.; check" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("seed", ["-1", "x", "99999999999999999999"])
 def test_a_seed_is_a_number_from_0(here, seed):
     result = restore("photo.png", "-o", "out.png", "--seed", seed)
@@ -324,7 +344,7 @@ def test_models_lists_every_preset_with_its_weights_their_score_and_seconds(here
     assert "not bundled" in facts["sr-x1"]
     for name, preset in PRESETS.items():
         scored = re.search(
-            r"bundled, \d\.\d MB; \d\d\.\d\d dB on .*\); \d+\.\d s a megapixel", facts[name]
+            r"bundled, \d\.\d MB; \d\d\.\d\d dB on .*\); \d+\.\d s a megapixel of", facts[name]
         )
         assert bool(scored) == (bundled_file(preset) is not None)
     first = [*facts][: sum("not bundled" not in told for told in facts.values())]

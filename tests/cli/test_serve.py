@@ -124,6 +124,30 @@ def test_the_key_comes_from_the_environment():
         assert post(client).status_code == 200
 
 
+SELF_STOPPED = """
+import os, signal, diffir.cli.serve as verb, diffir.serving.server as server
+
+def stopped(work):
+    def both(*args, **options):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return work(*args, **options)
+    return both
+
+{place} = stopped({place})
+verb.app()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to catch")
+@pytest.mark.parametrize("place", ["verb.say", "server.Server.run"])
+def test_a_stop_at_the_line_or_before_it_listens_ends_with_0(place):
+    words = ["serve", "deblur.safetensors", "--port", "0"]
+    command = [sys.executable, "-c", SELF_STOPPED.format(place=place), *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("serving deblur on http://")
+
+
 def test_a_stop_before_any_request_ends_with_0():
     with process() as (started, address):
         httpx.get(address + "/readyz")
@@ -139,7 +163,7 @@ def test_other_computers_need_a_key_or_a_plain_word():
 @pytest.mark.parametrize("words", [["--no-key"], []])
 def test_a_plain_word_or_a_key_opens_the_door(monkeypatch, words):
     served = []
-    monkeypatch.setattr("diffir.serving.server.serve", lambda _app, socket: served.append(socket))
+    monkeypatch.setattr("diffir.serving.server.serve", lambda *args: served.append(args[1]))
     if not words:
         monkeypatch.setenv("DIFFIR_API_KEY", "secret")
     words = ["serve", "deblur.safetensors", "--host", "0.0.0.0", "--port", "0", *words]

@@ -283,10 +283,26 @@ def test_pairs_have_lq_in_8_bits_and_no_border_that_light_could_not_cross() -> N
     settings = replace(SHIFTING, length=(9, 9))
     gt = pictures(2, 50, 50)
     batch = settings.batch(gt, 1, Draws((3,), (0, 1)))
-    assert settings.margin(1) == 5
-    assert torch.equal(batch.gt, gt[..., 5:-5, 5:-5])
-    wanted = (motion_blur(gt, settings, (3,))[..., 5:-5, 5:-5] * 255).round() / 255
+    assert settings.margin(1) == 7
+    assert torch.equal(batch.gt, gt[..., 7:-7, 7:-7])
+    wanted = (motion_blur(gt, settings, (3,))[..., 7:-7, 7:-7] * 255).round() / 255
     assert torch.equal(batch.lq, wanted)
+
+
+def test_no_path_reaches_beyond_the_margin() -> None:
+    settings = replace(MotionBlur(), length=(40, 40))
+    paths = (camera_path(40, 0, settings, rng(seed)) for seed in range(300))
+    reach = max(float(np.abs(path[:, :2]).max()) for path in paths)
+    assert 20 < reach < settings.margin(1)
+
+
+def test_a_camera_without_inertia_tremor_and_jerks_has_a_path() -> None:
+    still = replace(STRAIGHT, inertia=(0, 0))
+    path = camera_path(10, 0.02, still, rng(0))
+    assert np.linalg.norm(np.diff(path[:, :2], axis=0), axis=1).sum() == pytest.approx(10)
+    assert np.ptp(path[:, 2]) == pytest.approx(0.02)
+    lq, _ = motion.motion_blur(pictures(1, 24, 24), still, Draws((0,), (0,)))
+    assert lq.isfinite().all()
 
 
 def test_the_kernel_of_a_draw_is_the_one_that_the_picture_is_blurred_with() -> None:

@@ -169,6 +169,8 @@ def test_synthetic_pictures_may_take_their_colours_from_photos(tmp_path: Path) -
         ("- {synthetic: dead-leafs}", "wanted is one of dead-leaves"),
         ("- {gt: x}", "lq"),
         ("- [", "is no YAML"),
+        ("- photos: 2024-02-30", r"is no YAML \(day is out of range"),
+        ("- {photos: here, weight: 0b_}", "is no YAML"),
         ("- photos", "lists 'photos'; wanted are lines such as - photos: photos"),
         ("- 5", "lists 5; wanted"),
         ("photos: x", "list"),

@@ -222,6 +222,11 @@ def test_a_worker_of_another_version_is_refused():
         on_ray.require_version("0.0")
 
 
+def test_workers_that_no_machine_can_hold_are_not_waited_for():
+    with pytest.raises(DeviceError, match="wants 64 cores and 0 GPUs"):
+        restored(workers=1, cores=64)
+
+
 def test_workers_are_as_many_as_the_machines_have_room_for():
     small, large = {"CPU": 4.0}, {"CPU": 9.0, "GPU": 2.0}
     nodes = [{"Alive": True, "Resources": has} for has in (small, large)]

@@ -148,3 +148,23 @@ def test_too_many_pixels_are_told_as_that(tmp_path, suffix):
         with pytest.raises(PictureSizeError, match="30 x 20 pixels found") as caught:
             refusing(path, max_pixels=599)
         assert str(caught.value).startswith(f"{path}: ")
+
+
+@pytest.mark.parametrize("notes", [b"Exif\0\0XX garbage", b"Exif\0\0II*\0"])
+@pytest.mark.parametrize("suffix", ["png", "webp"])
+def test_damaged_exif_is_dropped_as_in_reading(tmp_path, suffix, notes, caplog):
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(PHOTO).save(path, exif=notes)
+    assert facts(read(path))[:2] == (header(path).width, header(path).height) == (30, 20)
+    assert "the EXIF data was dropped, for it is damaged" in caplog.text
+
+
+def test_damaged_exif_of_a_tiff_is_dropped_by_header_and_reading(tmp_path, monkeypatch):
+    def broken(*_args):
+        raise SyntaxError("not a TIFF file")
+
+    Image.fromarray(PHOTO).save(tmp_path / "a.tif", tiffinfo={274: 5})
+    monkeypatch.setattr(Image.Exif, "load_from_fp", broken)
+    for find in (header, read):
+        found = find(tmp_path / "a.tif")
+        assert (found.width, found.height) == (30, 20)

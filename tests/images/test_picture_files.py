@@ -2,6 +2,7 @@
 
 import io
 import logging
+from dataclasses import replace
 
 import imagecodecs
 import numpy as np
@@ -14,6 +15,7 @@ from PIL.TiffImagePlugin import IFDRational
 from diffir.images import SUFFIXES, Picture, read
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+OF_GRAY = SRGB[:16] + b"GRAY" + SRGB[20:]
 LENS, SHUTTER, TAKEN, WIDTH, HEIGHT = 0xA434, 0x829A, 0x9003, 0xA002, 0xA003
 
 
@@ -113,6 +115,13 @@ def test_webp_at_quality_100_is_lossless(tmp_path):
     np.testing.assert_array_equal(read(tmp_path / "picture.webp").to_array(), array)
 
 
+def test_webp_at_quality_100_keeps_colours_under_full_transparency(tmp_path):
+    array = noise(4, np.uint8)
+    array[::2, :, 3] = 0
+    Picture.from_array(array).save(tmp_path / "picture.webp", quality=100)
+    np.testing.assert_array_equal(read(tmp_path / "picture.webp").to_array(), array)
+
+
 def test_lower_quality_makes_smaller_files(tmp_path):
     picture = Picture.from_array(noise(3, np.uint8, 64, 64))
     for quality in (30, 95):
@@ -142,7 +151,8 @@ def test_sixteen_bits_into_an_eight_bit_format_are_rounded_and_logged(tmp_path, 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_icc_and_exif_come_back(tmp_path, suffix, dtype, channels):
     image = Image.fromarray(np.squeeze(smooth(channels)))
-    image.save(tmp_path / "camera.jpg", icc_profile=SRGB, exif=camera_notes())
+    profile = OF_GRAY if channels == 1 else SRGB
+    image.save(tmp_path / "camera.jpg", icc_profile=profile, exif=camera_notes())
     camera = read(tmp_path / "camera.jpg")
     path = tmp_path / f"picture{suffix}"
     picture = Picture(
@@ -156,7 +166,7 @@ def test_icc_and_exif_come_back(tmp_path, suffix, dtype, channels):
     again = read(path)
     assert_camera_notes(again.exif)
     gray_became_rgb = suffix == ".webp" and channels == 1
-    assert again.icc == (None if gray_became_rgb else SRGB)
+    assert again.icc == (None if gray_became_rgb else profile)
     if suffix in (".png", ".tif"):
         assert again.bit_depth == np.iinfo(dtype).bits
         np.testing.assert_array_equal(again.to_array(), picture.to_array())
@@ -258,3 +268,28 @@ def test_a_note_of_how_a_tiff_lay_does_not_go_on(tmp_path, description: str) -> 
     with tifffile.TiffFile(tmp_path / "b.tif") as file:
         kept = file.pages.first.description
     assert kept == ("a note" if description == "a note" else "")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".jpg"])
+@pytest.mark.parametrize(("channels", "foreign"), [(1, SRGB), (3, OF_GRAY)])
+def test_a_profile_of_other_channels_is_left_out_and_told(
+    tmp_path, suffix, channels, foreign, caplog
+):
+    picture = replace(Picture.from_array(smooth(channels)), icc=foreign)
+    picture.save(tmp_path / f"a{suffix}")
+    assert read(tmp_path / f"a{suffix}").icc is None
+    assert "the colour profile was dropped" in caplog.text
+
+
+def test_more_exif_than_jpeg_holds_goes_without_the_maker_note_or_goes(tmp_path, caplog):
+    for tag, kept in ((Base.MakerNote, True), (Base.UserComment, False)):
+        exif = camera_notes()
+        exif[IFD.Exif] = {**exif[IFD.Exif], tag: bytes(70_000)}
+        picture = replace(Picture.from_array(smooth(3)), exif=exif.tobytes())
+        picture.save(tmp_path / "a.jpg", quality=100)
+        again = read(tmp_path / "a.jpg").exif
+        assert (again is not None) == kept
+        if kept:
+            assert_camera_notes(again)
+    assert "maker note was dropped" in caplog.messages[0]
+    assert "the EXIF data was dropped" in caplog.messages[1]

@@ -1,7 +1,9 @@
 """Reading: every kind of file that people have, and one sentence for what cannot be read."""
 
 import contextlib
+import errno
 import io
+import os
 import struct
 import zlib
 
@@ -13,7 +15,7 @@ from PIL import Image, ImageCms, ImageOps
 from PIL.ExifTags import IFD, Base
 
 from diffir.errors import PictureError
-from diffir.images import Picture, read
+from diffir.images import Picture, header, read
 
 RGB = np.random.default_rng(0).integers(0, 256, (6, 10, 3), dtype=np.uint8)
 RGB16 = np.random.default_rng(1).integers(0, 65536, (6, 10, 3), dtype=np.uint16)
@@ -217,12 +219,18 @@ def test_jpeg_inside_tiff_is_read(tmp_path):
     assert np.abs(picture.to_array()[8, 8].astype(int) - expected).max() <= 3  # lossy JPEG
 
 
-def test_float_tiff_in_zero_to_one_is_read_as_sixteen_bits(tmp_path):
-    array = (RGB16 / 65535).astype(np.float32)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_float_tiff_in_zero_to_one_is_read_as_sixteen_bits(tmp_path, dtype):
+    array = (RGB16 / 65535).astype(dtype)
     tifffile.imwrite(tmp_path / "a.tif", array, photometric="rgb")
     picture = read(tmp_path / "a.tif")
     assert picture.bit_depth == 16
-    np.testing.assert_array_equal(picture.pixels, array)
+    np.testing.assert_array_equal(picture.pixels, array.astype(np.float32))
+
+
+def test_a_tiff_of_wider_integers_than_are_read_is_told_how_wide_they_may_be(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", RGB.astype(np.uint64), photometric="rgb")
+    assert "unsigned integers of 32 bits at most" in message(tmp_path / "a.tif")
 
 
 def test_float_tiff_beyond_one_is_refused(tmp_path):
@@ -359,3 +367,27 @@ def test_pillows_own_limit_neither_counts_nor_changes(tmp_path, monkeypatch, suf
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
     assert read(tmp_path / f"a{suffix}").width == 10
     assert Image.MAX_IMAGE_PIXELS == 10
+
+
+def test_a_name_that_is_too_long_is_one_sentence():
+    assert "cannot be opened" in message("x" * 300)
+
+
+def test_a_pipe_is_read_as_a_file_is(tmp_path):
+    saved(tmp_path / "a.png", Image.fromarray(RGB))
+    ours, theirs = os.pipe()
+    os.write(theirs, (tmp_path / "a.png").read_bytes())  # far less than a pipe holds
+    os.close(theirs)
+    try:
+        np.testing.assert_array_equal(read(f"/dev/fd/{ours}").to_array(), RGB)
+    finally:
+        os.close(ours)
+
+
+def test_a_disk_that_fails_is_one_sentence():
+    class Failing(io.BytesIO):
+        def read(self, *_args):
+            raise OSError(errno.EIO, "Input/output error")
+
+    with pytest.raises(PictureError, match=r"a name: cannot be read .*Input/output error"):
+        header("a name", Failing())

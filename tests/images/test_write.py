@@ -103,10 +103,27 @@ def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path, mon
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_a_format_cannot_encode_is_one_sentence(tmp_path):
-    wide = Picture(pixels=np.zeros((1, 20_000, 3), np.float32))
-    assert "cannot be encoded" in message(wide, tmp_path / "a.webp")
+@pytest.mark.parametrize(("suffix", "side"), [("webp", 16_383), ("jpg", 65_500)])
+def test_a_size_that_a_format_cannot_hold_is_one_sentence_with_its_limit(tmp_path, suffix, side):
+    wide = Picture(pixels=np.zeros((1, side + 1, 3), np.float32))
+    assert f"at most {side} pixels a side" in message(wide, tmp_path / f"a.{suffix}")
     assert list(tmp_path.iterdir()) == []
+    write(Picture(pixels=np.zeros((1, side, 3), np.float32)), tmp_path / f"a.{suffix}")
+
+
+def test_what_an_encoder_raises_is_one_sentence(tmp_path, monkeypatch):
+    def refuse(*_args, **_options):
+        raise RuntimeError("no")
+
+    monkeypatch.setattr("imagecodecs.png_encode", refuse)
+    assert "cannot be encoded (no)" in message(PICTURE, tmp_path / "a.png")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_a_name_that_is_too_long_is_one_sentence(tmp_path, overwrite):
+    path = tmp_path / f"{'x' * 300}.png"
+    assert "cannot be written" in message(PICTURE, path, overwrite=overwrite)
 
 
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])

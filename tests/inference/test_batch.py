@@ -1,5 +1,6 @@
 """No file stops the rest, and what is there stays unless somebody wants it replaced."""
 
+import os
 import time
 from pathlib import Path
 from threading import Event
@@ -9,7 +10,7 @@ import pytest
 from official import network, toy
 from PIL import Image
 
-from diffir.images import read
+from diffir.images import decode, read
 from diffir.inference import Restorer, batch
 from diffir.inference.batch import restore_files
 from diffir.inference.jobs import plan
@@ -70,12 +71,12 @@ def test_one_bad_file_never_stops_the_rest(deblur):
 def test_lack_of_memory_for_one_picture_does_not_stop_the_rest(deblur, monkeypatch):
     pictures("a.png", "b.png")
 
-    def greedy(path, max_pixels):
-        if path.name == "a.png":
+    def greedy(data, name, max_pixels):
+        if name == "a.png":
             raise MemoryError
-        return read(path, max_pixels=max_pixels)
+        return decode(data, name, max_pixels=max_pixels)
 
-    monkeypatch.setattr("diffir.inference.batch.read", greedy)
+    monkeypatch.setattr(batch, "decode", greedy)
     outcomes = list(restore_files(deblur, plan([Path("a.png"), Path("b.png")], Path("out"))))
     assert "a.png: not enough memory" in outcomes[0].error
     assert outcomes[1].error is None
@@ -126,6 +127,28 @@ def test_alpha_that_the_output_cannot_hold_is_an_error_and_no_file(deblur):
     assert not Path("b.jpg").exists()
 
 
+def test_what_the_output_cannot_hold_is_told_before_the_network_runs(deblur, monkeypatch):
+    pictures("in/a.png", array=np.dstack([PIXELS, HOLES]))
+    pictures("in/b.png", array=np.zeros((1, 65_501, 3), np.uint8))
+    monkeypatch.setattr(Restorer, "restore_batch", None)  # whose call would be a TypeError
+    first, second = restore_files(deblur, plan([Path("in")], Path("out"), suffix=".jpg"))
+    assert first.error.startswith("out/a.jpg: JPEG cannot hold its transparency")
+    assert second.error.startswith("out/b.jpg: JPEG holds at most 65500 pixels a side, 65501 x 1")
+
+
+def test_the_restored_size_is_what_the_output_must_hold():
+    enlarge = Restorer(network(2, toy("sr-x4")), TASKS["sr"], device="cpu")
+    pictures("a.png", array=np.zeros((1, 4096, 3), np.uint8))
+    (outcome,) = restore_files(enlarge, plan([Path("a.png")], Path("a.webp")))
+    assert "at most 16383 pixels a side, 16384 x 4" in outcome.error
+
+
+def test_transparency_that_inpainting_fills_may_become_a_jpeg(inpaint):
+    pictures("a.png", array=np.dstack([PIXELS, 255 - HOLES]))
+    (outcome,) = restore_files(inpaint, plan([Path("a.png")], Path("b.jpg")))
+    assert outcome.error is None
+
+
 def test_every_picture_gets_the_noise_of_the_seed(deblur):
     pictures("in/a.png", "in/b.png")
     list(restore_files(deblur, plan([Path("in")], Path("out")), seed=3))
@@ -139,12 +162,12 @@ def test_the_next_file_is_read_while_one_is_restored(deblur, monkeypatch):
     pictures("a.png", "b.png")
     begun = Event()
 
-    def noticed(path, max_pixels):
-        if path.name == "b.png":
+    def noticed(data, name, max_pixels):
+        if name == "b.png":
             begun.set()
-        return read(path, max_pixels=max_pixels)
+        return decode(data, name, max_pixels=max_pixels)
 
-    monkeypatch.setattr(batch, "read", noticed)
+    monkeypatch.setattr(batch, "decode", noticed)
     seen = []  # waits at the first file's first stripe
     outcomes = restore_files(
         deblur,
@@ -212,3 +235,39 @@ def test_a_folder_where_a_file_should_go_is_told_and_the_rest_goes_on(deblur):
     assert first.error == "out/a.png is a folder; rename it, or choose another output"
     assert second.error is None
     assert [path.name for path in sorted(Path("out").iterdir())] == ["a.png", "b.png"]
+
+
+def test_a_name_that_only_the_output_makes_too_long_fails_alone(deblur):
+    long = "x" * 251
+    pictures("in/a.png", f"in/{long}.png")
+    Path("out").mkdir()
+    jobs = plan([Path("in")], Path("out"), suffix=".tiff")
+    for overwrite in (False, True):
+        first, second = restore_files(deblur, jobs, overwrite=overwrite)
+        assert first.error is None
+        assert second.error.startswith(f"out/{long}.tiff cannot be looked at (File name too long)")
+
+
+def test_a_file_is_read_once_and_so_may_be_a_pipe(deblur):
+    pictures("a.png")
+    ours, theirs = os.pipe()
+    os.write(theirs, Path("a.png").read_bytes())  # far less than a pipe holds
+    os.close(theirs)
+    try:
+        (outcome,) = restore_files(deblur, plan([Path(f"/dev/fd/{ours}")], Path("out.png")))
+    finally:
+        os.close(ours)
+    assert outcome.error is None
+    np.testing.assert_array_equal(read("out.png").to_array(), deblur(PIXELS).to_array())
+
+
+def test_links_to_nothing_fail_and_the_rest_goes_on(deblur):
+    pictures("in/a.png")
+    Path("in/b.png").symlink_to("gone.png")
+    Path("in/c.png").symlink_to("c.png")  # to itself
+    Path("in/notes.txt").symlink_to("gone.txt")
+    outcomes = list(restore_files(deblur, plan([Path("in")], Path("in/out"))))
+    assert [outcome.job.source.name for outcome in outcomes] == ["a.png", "b.png", "c.png"]
+    assert outcomes[0].error is None
+    assert outcomes[1].error.startswith("in/b.png cannot be read (No such file")
+    assert outcomes[2].error.startswith("in/c.png cannot be read (Too many levels")

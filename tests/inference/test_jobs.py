@@ -226,3 +226,17 @@ def test_an_input_by_another_name_is_still_an_input():
     Path("out").mkdir()
     Path("out/a.png").hardlink_to("in/a.png")
     assert "is an input" in refused("in", to="out")
+
+
+def test_a_folder_that_cannot_be_listed_is_warned_of(monkeypatch, caplog):
+    pictures("in/a.png", "in/locked/b.png")
+    list_folder = os.scandir
+
+    def scandir(folder):
+        if Path(folder).name == "locked":
+            raise PermissionError(13, "Permission denied", str(folder))
+        return list_folder(folder)
+
+    monkeypatch.setattr(os, "scandir", scandir)  # rights do not bind a test that runs as root
+    assert [job.source for job in plan([Path("in")], Path("out"))] == [Path("in/a.png")]
+    assert "in/locked can't be listed (Permission denied)" in caplog.text

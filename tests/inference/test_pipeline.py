@@ -148,3 +148,42 @@ def test_an_image_cut_short_is_a_sentence(deblur, tmp_path):
     (tmp_path / "a.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:-100])
     with pytest.raises(PictureError, match="cannot be decoded"):
         next(deblur([Image.open(tmp_path / "a.jpg")]))
+
+
+def test_a_bad_picture_takes_no_good_ones_along(deblur, tmp_path):
+    (tmp_path / "bad.png").write_text("no picture")
+    pictures = deblur([PHOTO, PHOTO, tmp_path / "bad.png"], batch_size=4)
+    assert [next(pictures).width, next(pictures).width] == [40, 40]
+    with pytest.raises(PictureError, match=r"bad\.png"):
+        next(pictures)
+
+
+def test_a_mask_that_is_none_is_the_pictures_own_transparency(files):
+    fill = Pipeline(model=files / "inpaint.safetensors", device="cpu")
+    alpha = np.full((*PHOTO.shape[:2], 1), 255, np.uint8)
+    alpha[5:9, 5:9] = 0
+    (picture,) = fill([np.dstack([PHOTO, alpha])], masks=[None])
+    assert (picture.alpha == 1).all()
+    with pytest.raises(PictureError, match="more masks than pictures"):
+        list(fill([np.dstack([PHOTO, alpha])], masks=[None, None]))
+
+
+def test_the_largest_file_to_read_is_the_callers_choice(files, deblur, tmp_path):
+    Image.fromarray(PHOTO).save(tmp_path / "a.png")
+    for call in (
+        lambda: next(deblur([tmp_path / "a.png"], max_pixels=9)),
+        lambda: diffir.restore(
+            tmp_path / "a.png", model=files / "deblur.safetensors", device="cpu", max_pixels=9
+        ),
+    ):
+        with pytest.raises(PictureError, match="at most 9 are decoded"):
+            call()
+
+
+def test_one_line_keeps_few_networks(files, monkeypatch):
+    monkeypatch.setattr(Restorer, "from_pretrained", lambda *_args, **_options: object())
+    pipeline._restorer.cache_clear()
+    for index in range(9):
+        pipeline._restorer(files / "deblur.safetensors", "cpu", index / 9)
+    assert pipeline._restorer.cache_info().currsize == 4
+    pipeline._restorer.cache_clear()

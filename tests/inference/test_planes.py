@@ -32,6 +32,7 @@ def test_what_nobody_changed_comes_back_bit_for_bit(dtype, channels):
     again = join(colours, source)
     assert again.bit_depth == source.bit_depth
     np.testing.assert_array_equal(again.to_array(), source.to_array())
+    np.testing.assert_array_equal(again.pixels, source.pixels)
 
 
 def test_gray_is_seen_as_three_equal_channels_and_given_back_as_their_mean():

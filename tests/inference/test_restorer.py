@@ -349,3 +349,40 @@ def test_a_file_of_stage_1_is_refused(tmp_path):
     format.save(Checkpoint(model=network(1, toy("deblur")), task="deblur"), file)
     with pytest.raises(WeightsError, match="stage-1 network, which needs the ground truth"):
         Restorer.from_pretrained(file)
+
+
+@pytest.mark.parametrize("seed", [None, 1.5, True, "1", 2**64])
+def test_a_seed_that_is_none_is_a_sentence(deblur, seed):
+    with pytest.raises(PictureError, match=r"seed .* found; wanted a whole number"):
+        deblur(PHOTO, seed=seed)
+
+
+def test_a_seed_and_a_bound_of_memory_may_be_numpys(deblur):
+    expected = deblur(PHOTO, seed=3)
+    bounded = Restorer(deblur.model, deblur.task, device="cpu", memory=np.int64(10**9))
+    np.testing.assert_array_equal(bounded(PHOTO, seed=np.int64(3)).pixels, expected.pixels)
+
+
+def test_truth_is_no_bound_of_memory_and_none_no_device(deblur):
+    with pytest.raises(DeviceError, match="memory True found; wanted a number of bytes"):
+        Restorer(deblur.model, deblur.task, device="cpu", memory=True)
+    with pytest.raises(DeviceError, match="device None is not known"):
+        Restorer(deblur.model, deblur.task, device=None)
+
+
+def test_a_network_of_another_task_or_stage_is_refused(deblur, inpaint):
+    for model, task in ((deblur.model, inpaint.task), (inpaint.model, deblur.task)):
+        with pytest.raises(WeightsError, match=f"task {task.name} gives"):
+            Restorer(model, task, device="cpu")
+    with pytest.raises(WeightsError, match="stage-1 network found"):
+        Restorer(network(1, toy("deblur")), deblur.task, device="cpu")
+
+
+def test_the_largest_file_to_read_is_the_callers_choice(deblur, inpaint, tmp_path):
+    pixels = PHOTO.shape[0] * PHOTO.shape[1]
+    Image.fromarray(PHOTO).save(tmp_path / "a.png")
+    Image.fromarray(hole_in(PHOTO)).save(tmp_path / "m.png")
+    for restorer, mask in ((deblur, None), (inpaint, tmp_path / "m.png")):
+        restorer(tmp_path / "a.png", mask=mask, max_pixels=pixels)
+        with pytest.raises(PictureError, match="max_pixels="):
+            restorer(tmp_path / "a.png", mask=mask, max_pixels=pixels - 1)

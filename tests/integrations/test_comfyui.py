@@ -215,6 +215,14 @@ def test_one_mask_serves_all_pictures(host):
     assert torch.equal(host.saved[:, :3], host.image[:, :3])
 
 
+def test_masks_that_are_neither_one_nor_as_many_as_the_pictures_are_a_sentence(host):
+    write_pth(host.models / "diffir" / "net.pth", network(2, toy("inpaint")))
+    host.image = host.image[:1]
+    told = "2 masks found for 1 images; give one for all, or as many"
+    with pytest.raises(MaskError, match=told):
+        host.run(workflow("inpaint", name="net.pth"))
+
+
 def test_the_authors_files_are_among_the_names(host):
     write_pth(host.models / "diffir" / "theirs.pth", network(2, toy("sr-x2")))
     (host.models / "diffir" / "notes.txt").write_text("no weights")

@@ -1,7 +1,11 @@
 """Small files that would take gigabytes or hours are refused at the door."""
 
+import base64
 import io
+import json
 import struct
+import subprocess
+import sys
 import tracemalloc
 import zlib
 
@@ -54,11 +58,16 @@ def jpeg(scans: int) -> bytes:
     return whole[:last] + whole[last:-2] * scans + whole[-2:]
 
 
-def png(chunks: int) -> bytes:
-    """A PNG with many empty chunks before its pixels."""
+def chunk(name: bytes, content: bytes = b"") -> bytes:
+    """A chunk of a PNG."""
+    checksum = struct.pack(">I", zlib.crc32(name + content))
+    return struct.pack(">I", len(content)) + name + content + checksum
+
+
+def png(before: bytes, behind: bytes = b"") -> bytes:
+    """A PNG with chunks before its pixels and behind them."""
     whole = file_of(PIXELS[:8, :8], "PNG")
-    empty = struct.pack(">I", 0) + b"abCd" + struct.pack(">I", zlib.crc32(b"abCd"))
-    return whole[:33] + empty * chunks + whole[33:]
+    return whole[:33] + before + whole[33:-12] + behind + whole[-12:]
 
 
 def commented(filling: bytes, count: int) -> bytes:
@@ -67,22 +76,93 @@ def commented(filling: bytes, count: int) -> bytes:
     return whole[:2] + filling * count + whole[2:]
 
 
+def notes(count: int, *, each: int = 50_000, kind: int = 4, below: int | None = None) -> bytes:
+    """EXIF whose every entry means the same numbers, in the directory that a tag points at."""
+    tags = b"".join(struct.pack("<HHII", 1000 + n, kind, each, 32) for n in range(count))
+    directory = struct.pack("<H", count) + tags + bytes(4)
+    if below is not None:  # which ends where the other begins
+        there = 8 + 18
+        first = struct.pack("<HHHII", 1, below, 4, 1, there) + bytes(4)
+        directory = first + directory
+    return b"II*\0" + struct.pack("<I", 8) + (directory + bytes(4 * each))
+
+
+def raw_profile(exif: bytes) -> bytes:
+    """A compressed text of a PNG, as ImageMagick makes it."""
+    text = b"\nexif\n  1\n" + exif.hex().encode()
+    return b"Raw profile type exif\0\0" + zlib.compress(text)
+
+
+def with_segments(exif: bytes) -> bytes:
+    """A JPEG with EXIF in as many segments as it takes."""
+    parts = [b"Exif\0\0" + exif[at : at + 65_000] for at in range(0, len(exif), 65_000)]
+    segments = b"".join(b"\xff\xe1" + struct.pack(">H", len(one) + 2) + one for one in parts)
+    whole = file_of(PIXELS[:8, :8], "JPEG")
+    return whole[:2] + segments + whole[2:]
+
+
+def wide(pages: int, strips: int) -> bytes:
+    """A TIFF whose pages share one long list of strips, and are reduced copies."""
+    long = [(254, 4, 1, 1), (273, 3, strips, 16), (279, 3, strips, 16)]
+    return tiff_of(long, 2 * strips, pages)
+
+
+def tiff_of(entries: list[tuple[int, int, int, int]], size: int, pages: int = 1) -> bytes:
+    """A BigTIFF of 8 × 8 with these entries besides, its content behind the first 16 bytes."""
+    plain = {**TINY, 259: 1, 273: 16, 278: 8, 279: 64}
+    given = {tag: (tag, *rest) for tag, *rest in entries}
+    tags = {tag: (tag, 4, 1, value) for tag, value in plain.items()} | given
+    packed = b"".join(struct.pack("<HHQQ", *tags[tag]) for tag in sorted(tags))
+    where, length = 16 + size, 8 + len(packed) + 8
+    out = b"II+\0\x08\0\0\0" + struct.pack("<Q", where) + bytes(size)
+    for page in range(1, pages + 1):
+        following = 0 if page == pages else where + page * length
+        out += struct.pack("<Q", len(tags)) + packed + struct.pack("<Q", following)
+    return out
+
+
+MORE = "tags that hold more than the file"
+NUMBERS = "tags of more than 262144 numbers"
 BOMBS = {
     **{f"compression {n}": strip(n, bytes(encode(PIXELS))) for n, encode in CODECS.items()},
     "tiles of more": tiles(2**15, zlib.compress(bytes(2**20))),
     "more than 100 scans": jpeg(101),
     "more than 100 pages": strip(1, bytes(64), pages=101),
-    "chunks": png(40_000),
+    "chunks": png(chunk(b"abCd") * 40_000),
     "segments": commented(b"\xff\xfe\0\2", 40_000),
     "more than 32768 segments": commented(b"\xff\xff", 40_000),
+    f"{MORE}, a PNG": png(chunk(b"eXIf", notes(3000))),
+    f"{MORE}, behind its pixels": png(b"", chunk(b"eXIf", notes(3000))),
+    f"{MORE}, before what is fine": png(
+        chunk(b"eXIf", notes(3000)), chunk(b"eXIf", notes(1, each=1))
+    ),
+    f"{MORE}, a PNG with a text": png(chunk(b"tEXt", b"exif\0" + notes(3000))),
+    f"{MORE}, a PNG of ImageMagick": png(chunk(b"zTXt", raw_profile(notes(3000, each=10_000)))),
+    f"{MORE}, a JPEG": with_segments(notes(3000)),
+    f"{MORE}, a WebP": file_of(PIXELS[:8, :8], "WEBP", exif=notes(3000)),
+    f"{MORE}, a TIFF": tiff_of([(40_000 + n, 4, 50_000, 16) for n in range(3000)], 200_000),
+    f"{NUMBERS}, shared strips": wide(pages=99, strips=50_000),
+    **{
+        f"{MORE}, below {tag}": png(chunk(b"eXIf", notes(3000, below=tag)))
+        for tag in (34665, 34853)
+    },
+    NUMBERS: png(chunk(b"eXIf", notes(1, each=300_000, kind=3))),
+    f"{NUMBERS}, strips": wide(pages=1, strips=140_000),
+    "more than 10 chunks of EXIF": png(chunk(b"eXIf", notes(1, each=1)) * 11),
 }
 FINE = {
     "plain": strip(1, bytes(64)),
     "deflate": strip(8, zlib.compress(bytes(64))),
     "tiled": tiles(256, zlib.compress(bytes(2**16))),
     "progressive": file_of(PHOTO, "JPEG", progressive=True),
-    "some chunks": png(1000),
+    "some chunks": png(chunk(b"abCd") * 1000),
     "some comments": commented(b"\xff\xfe\0\2", 1000),
+    "a maker's note": with_segments(notes(1, each=300_000, kind=7)),
+    "notes in a text": png(chunk(b"zTXt", raw_profile(notes(20, each=2)))),
+    "notes beyond the end": png(chunk(b"eXIf", notes(20)[:1000])),
+    "in circles": png(chunk(b"eXIf", notes(20, each=1, below=34665).replace(b"\x1a", b"\x08"))),
+    "BigTIFF": tiff_of([(254, 4, 1, 0), (40_000, 4, 1000, 16)], 4000),
+    "many strips": tiff_of([(273, 4, 1000, 16), (279, 4, 1000, 16)], 4000),
 }
 
 
@@ -96,7 +176,33 @@ def test_a_bomb_is_refused_at_the_door_in_little_memory(name):
     finally:
         tracemalloc.stop()
     assert caught.value.status_code == 415
-    assert name in caught.value.detail
+    assert name.partition(",")[0] in caught.value.detail
+
+
+MEASURE = """
+import base64, json, resource, sys
+from fastapi import HTTPException
+from diffir.serving.limits import examine
+bombs = [base64.b64decode(text) for text in json.load(sys.stdin)]
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+import tifffile, imagecodecs
+before = peak()
+for bomb in bombs:
+    try:
+        examine(bomb, "the picture", 10_000)
+    except HTTPException as error:
+        assert error.status_code == 415
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="others count memory in other units")
+def test_no_bomb_takes_memory_of_the_process_that_python_does_not_count():
+    bombs = json.dumps([base64.b64encode(bomb).decode() for bomb in BOMBS.values()])
+    command = [sys.executable, "-c", MEASURE]
+    done = subprocess.run(command, input=bombs, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 50_000  # KiB; without the door, some of them took gigabytes
 
 
 @pytest.mark.parametrize("name", FINE)
@@ -130,9 +236,7 @@ def test_pillow_holds_what_it_says_of_text_in_png():
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     content = b"a\0\0" + zlib.compress(bytes(2**27))
-    text = struct.pack(">I", len(content)) + b"zTXt" + content
-    text += struct.pack(">I", zlib.crc32(b"zTXt" + content))
-    bomb = buffer.getvalue()[:33] + text + buffer.getvalue()[33:]
+    bomb = buffer.getvalue()[:33] + chunk(b"zTXt", content) + buffer.getvalue()[33:]
     with pytest.raises(HTTPException) as caught:
         examine(bomb, "the picture", 10_000)
     assert caught.value.status_code == 422

@@ -101,6 +101,14 @@ def test_an_order_that_does_not_fit_is_refused(client, fields, words):
     assert words in detail(post(client, **fields), 422)
 
 
+@pytest.mark.parametrize("charset", ["undefined", "punycode"])
+def test_a_form_in_a_charset_that_cannot_be_read_is_refused(client, charset):
+    body = b'--x\r\nContent-Disposition: form-data; name="p"\r\n\r\npicture\r\n--x--\r\n'
+    kind = {"Content-Type": f"multipart/form-data; boundary=x; charset={charset}"}
+    answer = client.post("/v1/restore", content=body, headers=kind)
+    assert "send UTF-8" in detail(answer, 422)
+
+
 @pytest.mark.parametrize(
     ("mask", "model", "words"),
     [

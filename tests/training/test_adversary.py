@@ -3,7 +3,9 @@
 import itertools
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from diffir.data import Batch
-from diffir.errors import WeightsError
+from diffir.errors import StoppedError, WeightsError
 from diffir.losses import GAN_LOSSES, feature_matching, r1_penalty
 from diffir.model import DiffIRS1
 from diffir.presets import RECIPES, choose
@@ -21,7 +23,7 @@ from diffir.training import build, loop
 from diffir.training.adversary import DiscriminatorStage
 from diffir.training.criteria import RestorationLoss
 from diffir.training.fabric import opened_fabric
-from diffir.training.order import Order
+from diffir.training.order import Order, order_of_run
 from diffir.training.run import Run
 from diffir.training.stages import Stage1
 
@@ -245,6 +247,39 @@ def test_discriminators_are_written_and_begin_later_runs(
     words = f"finetune.adversary.weights={written}"
     build.train(order_in(tmp_path / "second", words), run_of(tmp_path / "second"))
     assert begun == [True]
+
+
+def test_the_file_of_a_discriminator_is_found_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build.save_discriminator(stage_of(UNET).model, tmp_path / "d.safetensors")
+    monkeypatch.chdir(tmp_path)
+    words = "finetune.adversary.weights={}"
+    run, stop = run_of(tmp_path / "run"), Event()
+    stop.set()
+    order = order_in(tmp_path / "run", words.format("d.safetensors"))
+    with pytest.raises(StoppedError):
+        build.train(order, replace(run, stop=stop))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    resumed = order_of_run(tmp_path / "run")
+    again = order_in(tmp_path / "run", words.format(tmp_path / "d.safetensors"))
+    assert resumed.claimed() == again.claimed()
+    again.claim()
+    assert build.train(resumed, run).exists()
+
+
+def test_a_run_that_was_begun_with_a_relative_path_is_the_same_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build.save_discriminator(stage_of(UNET).model, tmp_path / "d.safetensors")
+    monkeypatch.chdir(tmp_path)
+    order = order_in(tmp_path / "run", "finetune.adversary.weights=d.safetensors")
+    order.claim()
+    file = tmp_path / "run/run.json"
+    file.write_text(file.read_text().replace(f"{tmp_path.resolve()}/d.", "d."))
+    assert '"d.safetensors"' in file.read_text()
+    order.claim()
 
 
 @pytest.mark.parametrize("change", ["width=8", "discriminator=patch"])

@@ -10,6 +10,7 @@ from skimage import data
 from torch import Tensor
 
 from diffir.data import Batch, Draws, MotionBlur
+from diffir.data.second_order import PUBLISHED
 from diffir.errors import RecipeError
 from diffir.model import DiffIRConfig, DiffIRS1
 from diffir.presets import RECIPES, Preset, choose
@@ -19,12 +20,17 @@ from diffir.training.stages import Stage1
 from trainer import train_in, train_in_parts
 
 BLUR = MotionBlur(length=(2, 8), turn_probability=0, read_noise=(0, 0))
+WORDS = PUBLISHED.model_copy(update={"context": 0})
 TINY = replace(RECIPES["toy-deblur"].config, ipr_dim=8)
 PHASE = Phase(steps=4, learning_rate=1e-3, batch_size=4, lq_size=16)
 STAGE_1 = (
     *("stage1.steps=4", "prior=null", "joint=null", "finetune=null"),
     "degradation={kind: motion, length: [2, 8], turn_probability: 0}",
 )
+
+
+def drawn(*shape: int) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(0))
 
 
 def batch_of(size: int = 4) -> Batch:
@@ -58,13 +64,34 @@ def test_facts_have_mean_0_and_variance_1_and_those_that_never_differ_are_left_o
     torch.testing.assert_close(facts.std(dim=0, correction=0), torch.ones(4))
 
 
-def test_the_loss_is_over_what_is_known() -> None:
+def test_the_loss_is_over_all_facts_and_unknown_ones_are_no_errors() -> None:
     reader, ipr = FactsReader(BLUR, 1, 16, 8), torch.rand(3, 8)
     length = float(reader.mean[0] + 2 * reader.std[0])
     told = reader.layer(ipr)[1, 0]
     error = reader(ipr, [{}, {"path_length": length}, {"something": "else"}])
-    torch.testing.assert_close(error, (told - 2).square())
+    torch.testing.assert_close(error, (told - 2).square() / (3 * len(reader.names)))
     assert float(reader(ipr, [{}, {}, {}]).detach()) == 0
+
+
+def test_a_word_that_no_picture_of_a_batch_has_is_labelled_0() -> None:
+    reader = FactsReader(WORDS, 4, 32, 8)
+    place = reader.names.index("noise = gaussian")
+    off, on = ((x - reader.mean[place]) / reader.std[place] for x in (0, 1))
+    for words in (["poisson"], ["poisson", "gaussian"], ["never seen"]):
+        told = reader.standardised([{"noise": word} for word in words])[:, place]
+        wanted = [on if word == "gaussian" else off for word in words]
+        torch.testing.assert_close(told, torch.stack(wanted))
+    assert reader.standardised([{}]).isnan().all()
+
+
+def test_the_loss_does_not_hang_on_how_a_batch_is_cut() -> None:
+    reader, ipr = FactsReader(WORDS, 4, 32, 8), drawn(9, 8)
+    draws = Draws((1, 2, 3), tuple(range(8)))
+    facts = [*WORDS.batch(drawn(8, 3, 32, 32), 4, draws).facts, {}]
+    whole = reader(ipr, facts)
+    for cut in (1, 4, 8):
+        first, second = reader(ipr[:cut], facts[:cut]), reader(ipr[cut:], facts[cut:])
+        torch.testing.assert_close((cut * first + (9 - cut) * second) / 9, whole)
 
 
 def test_it_is_weighted_beside_the_pixels_and_reaches_cpen() -> None:

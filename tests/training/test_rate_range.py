@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 
 from diffir.errors import RecipeError
-from diffir.presets import RECIPES
+from diffir.presets import RECIPES, Preset, choose
 from diffir.training.order import Order
-from diffir.training.rate_range import RateRange, growing, rate_range_of
+from diffir.training.rate_range import RateRange, broken, growing, rate_range_of
 from trainer import run_in
 
 TOY = RECIPES["toy-sr"]
 
 
-def ranged(folder: Path, phase: str = "stage1", **span: float) -> RateRange:
-    order = Order(preset=TOY, data=("dead-leaves",), folder=folder)
+def ranged(folder: Path, phase: str = "stage1", preset: Preset = TOY, **span: float) -> RateRange:
+    order = Order(preset=preset, data=("dead-leaves",), folder=folder)
     options = {"low": 1e-5, "high": 1e-1, "steps": 30, **span}
     return rate_range_of(order, phase, run_in(folder), **options)
 
@@ -37,6 +37,24 @@ def test_it_ends_where_training_breaks(tmp_path: Path) -> None:
     found = ranged(tmp_path, low=1e-3, high=1e4)
     assert len(found.rates) == len(found.losses) < 30
     assert all(math.isfinite(loss) for loss in found.losses)
+
+
+def test_a_loss_below_0_turns_where_l1_does_and_then_breaks(tmp_path: Path) -> None:
+    span: dict[str, float] = {"low": 1e-4, "high": 1e2}
+    in_dB = ranged(tmp_path, preset=choose(RECIPES, "toy-sr", ["pixel_loss=psnr"]), **span)
+    assert min(in_dB.losses) < in_dB.losses[0] < 0
+    assert 10 < len(in_dB.losses) < 30
+    l1 = ranged(tmp_path, **span)
+    assert l1.turning / 10 < in_dB.turning < 10 * l1.turning
+
+
+def test_a_loss_breaks_above_what_it_gained_or_its_own_size_once_it_has_settled() -> None:
+    assert not broken(0.0, [-0.1, -0.2] * 5)
+    assert broken(0.3, [-0.1, -0.2] * 5)
+    assert not broken(0.5, [0.3, 0.2] * 5)
+    assert broken(0.7, [0.3, 0.2] * 5)  # three times the least
+    assert not broken(1.5, [1.0, 0.01] * 5)
+    assert not broken(1.0, [0.001])
 
 
 def test_nothing_is_written_into_the_folder(tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from diffir.errors import WeightsError
+from diffir.presets import RECIPES, choose
 from diffir.training.state import States
+from trainer import train_in
 
 CPU = torch.device("cpu")
 
@@ -39,7 +41,7 @@ def test_states_of_other_phases_and_other_processes_are_no_states_of_a_phase(
     saved(tmp_path, 5, phase="prior")
     states = saved(tmp_path, 3)
     states.save({"step": 4}, 4, rank=1)
-    states.rotate(keep=1)
+    states.rotate()
     assert states.steps() == [3]
     assert States(tmp_path, "prior").steps() == [5]
 
@@ -53,8 +55,7 @@ def test_only_the_newest_stay_with_all_that_processes_hold(tmp_path: Path) -> No
     found = {path.name for path in (tmp_path / "states").iterdir()}
     assert found == {f"joint-0000000{step}{of}.pt" for step in (4, 6) for of in ("", ".rank1")}
     assert states.of_rank(6, 1, CPU) == {"step": 6, "rank": 1}
-    states.rotate(keep=1)
-    assert states.steps() == [6]
+    assert states.steps() == [4, 6]
 
 
 def test_where_the_newest_is_broken_the_one_before_is_taken_and_that_is_told(
@@ -94,3 +95,18 @@ def test_a_full_disk_leaves_the_state_before(
                 saved(tmp_path, step)
     assert [path.name for path in (tmp_path / "states").iterdir()] == ["joint-00000002.pt"]
     assert states.path(2).read_bytes() == before
+
+
+def test_a_broken_state_of_a_phase_that_is_done_costs_no_more_than_its_last_steps(
+    tmp_path: Path,
+) -> None:
+    settings = ("stage1.steps=4", "stage1.batch_size=1", "joint.steps=2", "joint.batch_size=1")
+    preset = choose(RECIPES, "toy-sr", (*settings, "prior=null", "finetune=null"))
+    file = train_in(tmp_path, preset, "dead-leaves")
+    before, states = file.read_bytes(), States(tmp_path, "stage1")
+    assert states.steps() == [2, 4]
+    truncate(states.path(4))
+    assert train_in(tmp_path, preset, "dead-leaves").read_bytes() == before
+    newest = states.newest(CPU)
+    assert newest is not None
+    assert newest["step"] == 4

@@ -57,6 +57,51 @@ def test_b_frames_and_a_late_start_change_no_time(deblur: Restorer, tmp_path: Pa
     assert len(shown(target)) == SEGMENT + 5
 
 
+LATE = 36_000
+"""Ten hours, in seconds."""
+
+
+def late(source: Path, target: Path) -> Path:
+    """A copy, with a chapter, whose clock shows ten hours when it begins."""
+    chapter = {"id": 1, "start": 1000 * LATE, "end": 1000 * LATE + 200, "metadata": {}}
+    with av.open(str(source)) as before, av.open(str(target), "w") as out:
+        copies = [out.add_stream_from_template(stream, opaque=True) for stream in before.streams]
+        out.set_chapters([{**chapter, "time_base": Fraction(1, 1000)}])
+        for packet in before.demux():
+            if packet.size:
+                shift = round(LATE / packet.time_base)
+                packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
+                packet.stream = copies[packet.stream_index]
+                out.mux(packet)
+    return target
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+@pytest.mark.parametrize("recording", ["in.ts", "in.mkv"])
+def test_a_recording_whose_clock_began_before_it_begins_at_0_with_its_sound_in_step(
+    deblur: Restorer, tmp_path: Path, recording: str, suffix: str
+) -> None:
+    plain = make(tmp_path / "plain.mkv", replace(SHORT, sound="aac", options={"bf": "0"}))
+    source = late(plain, tmp_path / recording)
+    target = restored(deblur, source, f"out{suffix}")
+    with av.open(str(source)) as before, av.open(str(target)) as after:
+        begin = Fraction(before.start_time, av.time_base)
+        assert round(begin) == LATE
+        assert after.start_time == 0
+        is_counted_from_0 = recording == "in.mkv"
+        length = before.duration - (before.start_time if is_counted_from_0 else 0)
+        assert after.duration == pytest.approx(length, abs=25_000)  # µs: a packet of sound
+        chapters = [(one["start"] * one["time_base"]) for one in after.chapters()]
+        assert chapters == [0] * len(before.chapters())
+    exact = 0.0006  # half of a millisecond, and what floats lose of ten hours
+    starts = [start for start, _ in shown(target)]
+    assert starts == pytest.approx([start - begin for start, _ in shown(source)], abs=exact)
+    sound = [start for start, *_ in packets(target, "audio")]
+    assert sound == pytest.approx(
+        [start - float(begin) for start, *_ in packets(source, "audio")], abs=exact
+    )
+
+
 def test_sound_subtitles_chapters_and_words_are_copied(deblur: Restorer, tmp_path: Path) -> None:
     plain = make(tmp_path / "plain.mkv", replace(SHORT, sound="aac", subtitles="srt"))
     source = with_extras(plain, tmp_path / "in.mkv")
@@ -301,3 +346,15 @@ def test_what_was_counted_of_the_input_is_not_said_of_the_output(
         said = video_of(container).metadata
     assert said["title"] == "a cat"
     assert not {"BPS", "NUMBER_OF_BYTES"} & said.keys()
+
+
+def test_transparency_beside_the_frames_is_not_said_of_an_output_that_has_none(
+    deblur: Restorer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = replace(SHORT, frames=2, codec="libvpx-vp9", pixels="yuva420p")
+    source = make(tmp_path / "in.webm", made)
+    target = restored(deblur, source, "out.webm")
+    assert f"{source} has transparency, which the output has not" in caplog.text
+    with av.open(str(source)) as before, av.open(str(target)) as after:
+        assert "alpha_mode" in {key.lower() for key in video_of(before).metadata}
+        assert "alpha_mode" not in {key.lower() for key in video_of(after).metadata}

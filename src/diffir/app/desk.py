@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from contextlib import ExitStack
 from copy import copy
+from threading import Lock
 from types import MappingProxyType
 
 from diffir.inference import Restorer
@@ -47,6 +48,7 @@ class Desk:
     def __init__(self, restorers: Mapping[str, Restorer], settings: Settings) -> None:
         self.restorers, self.settings = restorers, settings
         self._under_way: dict[str, Job] = {}
+        self._lock = Lock()
         variants = {
             within(name, words): bounded(restorer, memory)
             for name, restorer in restorers.items()
@@ -80,8 +82,16 @@ class Desk:
             self._service.jobs.add(job, keep=False)
             ticket = stack.pop_all()
             job.outcome.add_done_callback(lambda _: ticket.close())
-        self._under_way[visitor] = job
+        with self._lock:
+            self._under_way[visitor] = job
+        job.outcome.add_done_callback(lambda _: self._forget(visitor, job))
         return job
+
+    def _forget(self, visitor: str, job: Job) -> None:
+        """Let go of a job that has ended, and with it of its file; of no later one."""
+        with self._lock:
+            if self._under_way.get(visitor) is job:
+                del self._under_way[visitor]
 
     def place(self, job: Job) -> int | None:
         """In the queue, from 1; None once the job runs."""
@@ -89,6 +99,7 @@ class Desk:
 
     def cancel(self, visitor: str) -> None:
         """Take a visitor's order out of the queue, or stop it at the next stripe."""
-        job = self._under_way.pop(visitor, None)
+        with self._lock:
+            job = self._under_way.pop(visitor, None)
         if job is not None:
             self._service.jobs.forget(job)

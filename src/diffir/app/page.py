@@ -23,7 +23,7 @@ from .desk import Desk
 from .examples import write_examples
 from .orders import Asked, looked_at, order_of, sentence, shown_of
 from .parts import OWN, USUAL, Parts, choices_of, place_parts
-from .pictures import shown
+from .pictures import png, shown
 from .wishes import offered
 
 LOOK_SECONDS = 0.2  # between two looks at how far an order is
@@ -235,17 +235,21 @@ class Answers:
         width, height = seen.size
         suffix = SUFFIXES.get(job.format, job.format)
         file = self.kept(answer, f"{Path(photo).stem}-restored.{suffix}")
+        before = self.kept(png(seen.before), "before.png")
+        after = self.kept(png(seen.after), "after.png")
         mask = None if order.mask is None else self.kept(order.mask, "mask.png")
         return {
             parts.preview: gr.Image(visible=False),  # the slider shows it
             parts.result: gr.Column(visible=True),
-            parts.slider: (seen.before, seen.after),
+            parts.slider: (before, after),
             parts.download: gr.DownloadButton(f"Download ({width} × {height})", value=file),
             parts.filled: gr.Image(mask, visible=mask is not None),
         }
 
     def kept(self, data: bytes, name: str) -> str:
         """A file that the browser may fetch, at a path that cannot be guessed."""
-        path = Path(self.parts.photo.GRADIO_CACHE) / secrets.token_hex(16) / name
+        photo = self.parts.photo
+        path = Path(photo.GRADIO_CACHE) / secrets.token_hex(16) / name
+        photo.temp_files.add(str(path))  # to go after a while; of pairs, Gradio forgets it
         write_whole(data, path)
         return str(path)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.data_classes import FileData, ListFiles
 
 from .desk import MEMORIES, STARTED
 from .examples import Example
@@ -61,7 +62,7 @@ def choosing(
     """The photo, and what is wrong with it."""
     with gr.Row():
         with gr.Column(min_width=300):
-            photo = gr.File(label="1. Your photo", height=150, elem_id="photo")
+            photo = upload("1. Your photo", "photo")
         with gr.Column(min_width=300, visible=bool(examples)):
             gallery = gr.Gallery(
                 [(str(path), example.caption) for path, example in examples],
@@ -81,6 +82,19 @@ def choosing(
         list(wishes), value=next(iter(wishes)), label="2. What is wrong with it?", elem_id="wish"
     )
     return {"photo": photo, "gallery": gallery, "trouble": trouble, "wish": wish}
+
+
+def upload(label: str, name: str) -> gr.File:
+    """A place for a file, which is told by its path."""
+    file = gr.File(label=label, height=150, elem_id=name)
+    # Gradio's own does the same, and leaves an empty file behind each time.
+    file.preprocess = path_of  # type: ignore[assignment, method-assign]
+    return file
+
+
+def path_of(file: ListFiles | FileData | None) -> str | None:
+    """Where an upload is, of which there is one at most."""
+    return file.path if isinstance(file, FileData) else None
 
 
 def brushing(_wishes: object, _examples: object) -> dict[str, Any]:
@@ -107,9 +121,7 @@ def brushing(_wishes: object, _examples: object) -> dict[str, Any]:
             buttons=["fullscreen"],
             elem_id="brush",
         )
-        mask = gr.File(
-            label="… or give a mask of the photo's size: white goes", height=150, elem_id="mask"
-        )
+        mask = upload("… or give a mask of the photo's size: white goes", "mask")
     return {"preview": preview, "brushing": column, "editor": editor, "mask": mask}
 
 

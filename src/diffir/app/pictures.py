@@ -1,6 +1,7 @@
 """Pictures for the screen, reduced to what a screen can show, and masks from what was brushed."""
 
 from collections.abc import Sequence
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,13 @@ def pair(before: Picture, after: Picture) -> tuple[Image.Image, Image.Image]:
     """Both at the size that the second has on the screen, so that they lie upon each other."""
     larger = shown(after)
     return shown(before).resize(larger.size, Image.Resampling.BICUBIC), larger
+
+
+def png(image: Image.Image) -> bytes:
+    """What is shown, as a file."""
+    buffer = BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def brushed(layers: Sequence[NDArray[np.uint8]], width: int, height: int) -> bytes | None:

@@ -88,7 +88,7 @@ def explained(verb: Callable[P, R]) -> Callable[P, R]:
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""  # a full disk names no file
             raise fail(
-                f"{where}{error.strerror}; check the path, its rights and the space"
+                f"{where}{error.strerror or error}; check the path, its rights and the space"
             ) from error
         except KeyboardInterrupt as interrupt:
             err.print("interrupted; whole files stay, nothing half-written is left")

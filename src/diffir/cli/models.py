@@ -39,7 +39,7 @@ def facts_of(preset: "Preset") -> list[str]:
     if score is not None:
         facts.append(score)
     if speed is not None:
-        facts.append(f"{speed} a megapixel")
+        facts.append(f"{speed} a megapixel of input, one thread")
     return facts
 
 

@@ -139,6 +139,8 @@ def restore(
     from diffir.loading import weights_digest
 
     refuse_videos(sources)
+    if "" in sources or mask == "":
+        raise fail("an empty name found; wanted that of a file or a folder, so check the variables")
     if output in ("", "-"):
         raise fail(f"--output {output!r} found; wanted the name of a file or a folder")
     places, goal = [place(source) for source in sources], place(output)

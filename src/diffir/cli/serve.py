@@ -97,5 +97,5 @@ def serve(
     except OSError as error:
         raise cannot_listen(host, port, error) from error
     shown = f"[{host}]" if ":" in host else host
-    say(f"serving {', '.join(restorers)} on http://{shown}:{socket.getsockname()[1]}")
-    answer(build_app(restorers, settings), socket)
+    news = f"serving {', '.join(restorers)} on http://{shown}:{socket.getsockname()[1]}"
+    answer(build_app(restorers, settings), socket, lambda: say(news))

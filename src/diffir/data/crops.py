@@ -6,12 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
 from torch import Tensor
 
 from .draws import Facts, note
 from .pixels import Pixels
-from .settings import Probability, Values
+from .settings import Positive, Probability, Values
 
 
 class Augment(Values):
@@ -23,7 +22,7 @@ class Augment(Values):
     """By 0, 90, 180 or 270 degrees, equally likely."""
     mixup: Probability = 0
     """How often a crop is blended with a second one, before LQ is made of it."""
-    mixup_beta: float = Field(default=1.2, gt=0)
+    mixup_beta: Positive = 1.2
     """Blended by Beta(β, β), Restormer's way."""
 
 

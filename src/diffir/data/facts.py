@@ -14,18 +14,35 @@ ANGLE = re.compile(r"(.*)angle((?:_\d+)?)")
 Numbers = NDArray[np.float64]
 
 
-def labels_of(facts: Sequence[Facts]) -> dict[str, Numbers]:
+Words = dict[str, tuple[str, ...]]
+"""Those that each fact may be, of facts that are words."""
+
+
+def words_of(facts: Sequence[Facts]) -> Words:
+    """The words in what is known of pictures, sorted."""
+    found: dict[str, set[str]] = {}
+    for known in facts:
+        for name, value in known.items():
+            if isinstance(value, str):
+                found.setdefault(name, set()).add(value)
+    return {name: tuple(sorted(words)) for name, words in found.items()}
+
+
+def labels_of(facts: Sequence[Facts], words: Words | None = None) -> dict[str, Numbers]:
     """What is known of N pictures as numbers (N), NaN where it is not known, by name.
 
     Angles, in degrees of 180, become the cosine and sine of their double, times the length of that
     name where there is one (`path_length·cos 2θ`): how a short path lies is neither to be seen nor
-    of use. Of words, each is 1 or 0.
+    of use. Of words, each is 1 or 0: of `words`, or without them of those in these pictures.
     """
+    words = words_of(facts) if words is None else words
     labels: dict[str, Numbers] = {}
     for name in dict.fromkeys(name for known in facts for name in known):
         values = [known.get(name) for known in facts]
-        if any(isinstance(value, str) for value in values):
-            labels |= of_words(name, values)
+        if name in words:
+            labels |= of_words(name, values, words[name])
+            continue
+        if any(isinstance(value, str) for value in values):  # a picture's name, say
             continue
         numbers = of_numbers(values)
         if found := ANGLE.fullmatch(name):
@@ -47,9 +64,10 @@ def of_numbers(values: Sequence[float | str | None]) -> Numbers:
     return np.array([math.nan if value is None else float(value) for value in values])
 
 
-def of_words(name: str, values: Sequence[float | str | None]) -> dict[str, Numbers]:
-    """Each word but the last as 1 or 0: of two, one says all."""
-    words = sorted({str(value) for value in values if value is not None})
+def of_words(
+    name: str, values: Sequence[float | str | None], words: Sequence[str]
+) -> dict[str, Numbers]:
+    """Each word as 1 or 0, of two the first alone, which says all."""
     return {
         f"{name} = {word}": np.array(
             [math.nan if value is None else float(value == word) for value in values]

@@ -25,6 +25,10 @@ CameraPath = NDArray[np.float64]
 Quality = Annotated[int, Field(ge=1, le=100)]
 
 PATH_SAMPLES = 512
+REACH = 0.7
+"""How far from its mean a path may come, in units of its length: more than half, for a camera that
+slows down is longer at its end. Of 6000 usual paths one came further, by 0.2 pixels of 40."""
+LEAST_INERTIA = np.finfo(float).tiny  # a camera that stops at once has no path
 HIGHLIGHT = 0.97  # light from here on is taken to be clipped
 STREAM = "motion"
 
@@ -58,8 +62,8 @@ class MotionBlur(Values):
     jpeg_quality: Annotated[tuple[Quality, Quality], AfterValidator(ordered)] = (70, 95)
 
     def margin(self, scale: int) -> int:
-        """GT pixels from which light may travel into the crop."""
-        return math.ceil(self.length[1] / 2)
+        """GT pixels from which light may travel into the crop; turns seldom add one."""
+        return math.ceil(REACH * self.length[1])
 
     def batch(self, gt: Tensor, scale: int, draws: Draws) -> Batch:
         """Pairs of GT (B, 3, H + 2 · margin, W + 2 · margin)."""
@@ -118,7 +122,7 @@ def camera_path(
     gains[0] += first / np.linalg.norm(first[:2])
     for push in pushes:
         gains[draw.integers(PATH_SAMPLES)] += settings.jerk * push / np.linalg.norm(push[:2])
-    fade = draw.uniform(*settings.inertia) ** times
+    fade = max(draw.uniform(*settings.inertia), LEAST_INERTIA) ** times
     speed = np.stack([np.convolve(gain, fade)[:PATH_SAMPLES] for gain in gains.T], axis=1)
     path = np.cumsum(speed, axis=0) - speed[0]
     travelled = np.linalg.norm(np.diff(path[:, :2], axis=0), axis=1).sum()

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
-import yaml
 from pydantic import BeforeValidator, Discriminator, Tag, TypeAdapter, ValidationError
 
 from diffir.errors import DataError
@@ -12,7 +11,7 @@ from diffir.errors import DataError
 from .entries import Entry, File, indexed
 from .folders import picture_files, pictures_below
 from .pairing import pair_files
-from .settings import Positive, Values, named, sentence
+from .settings import Positive, Values, named, read_yaml, sentence
 from .shards import members_of
 from .sources import Mixture, OnBad, Pictures, Source, Synthetic
 from .synthetic import DeadLeaves
@@ -109,17 +108,17 @@ def pairs_in(folder: Path) -> PairSet | None:
 def read_sets(path: Path) -> list[AnySet]:
     """The sets that a `.yaml` file lists. Raises DataError."""
     try:
-        told = yaml.safe_load(path.read_text(encoding="utf-8"))
+        told = read_yaml(path.read_text(encoding="utf-8"))
         for item in told if isinstance(told, list) else ():
             if not isinstance(item, dict):
                 raise DataError(f"{path} lists {item!r}; wanted are lines such as - photos: {item}")
         found = DataSets.validate_python(told)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}; check the path") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is no YAML ({' '.join(str(error).split())}); mend it") from error
     except ValidationError as error:
         raise DataError(f"{path}: {sentence(error)}") from error
+    except ValueError as error:
+        raise DataError(f"{path} is no YAML ({error}); mend it") from error
     return [
         chosen.model_copy(
             update={name: path.parent / value for name, value in chosen if isinstance(value, Path)}

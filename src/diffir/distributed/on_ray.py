@@ -76,12 +76,14 @@ def restore_on_ray(
 
     Raises:
         DiffIRError: what `build` raises in a worker.
-        DeviceError: when no worker could start, or one has another version of diffir.
+        DeviceError: when no machine can hold a worker, none could start, or one has another version
+            of diffir.
     """
     ray = imported()
     if gpus is None:
         gpus = min(1, ray.cluster_resources().get("GPU", 0))
-    workers = min(workers or room(ray.nodes(), cores, gpus), len(jobs))
+    most = room(ray.nodes(), cores, gpus)  # raises where there is none: Ray would wait for ever
+    workers = min(workers or most, len(jobs))
     step = partial(make, seed=seed, overwrite=overwrite, max_pixels=max_pixels)
     # No restarts by Ray: what was lost, and with what it died, is counted here.
     actor = ray.remote(num_cpus=cores, num_gpus=gpus, max_restarts=0, max_task_retries=0)(Worker)

@@ -3,7 +3,7 @@
 from .header import Header, header
 from .picture import Picture
 from .read import MAX_PIXELS, PictureSizeError, decode, read
-from .write import SUFFIXES, encode, write
+from .write import SUFFIXES, encode, require_fit, write
 
 __all__ = [
     "MAX_PIXELS",
@@ -15,5 +15,6 @@ __all__ = [
     "encode",
     "header",
     "read",
+    "require_fit",
     "write",
 ]

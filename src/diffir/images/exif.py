@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import logging
+import struct
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from PIL.ExifTags import IFD, Base
+
+if TYPE_CHECKING:
+    from tifffile import TiffFile
 
 _log = logging.getLogger(__name__)
 
@@ -50,9 +55,30 @@ _PAYLOADS = {700, 32997, 33723, 34377, 34675, 37724}  # XMP, depth, IPTC, ICC, P
 
 def of_image(image: Image.Image) -> Image.Exif:
     """The EXIF of a Pillow image, empty where it has none or a damaged one."""
+    return _undamaged(image.getexif)
+
+
+def of_header(image: Image.Image) -> Image.Exif:
+    """As `of_image`, of what was read already: a PNG's own way decodes pixels to look behind."""
+    return _undamaged(partial(Image.Image.getexif, image))
+
+
+def of_tiff(file: BinaryIO, tiff: TiffFile) -> Image.Exif:
+    """The EXIF of the first page of a TIFF, empty where it is damaged."""
+
+    def load() -> Image.Exif:
+        loaded = Image.Exif()
+        loaded.endian, loaded.bigtiff = tiff.byteorder, tiff.is_bigtiff
+        loaded.load_from_fp(file, tiff.pages.first.offset)
+        return loaded
+
+    return _undamaged(load)
+
+
+def _undamaged(load: Callable[[], Image.Exif]) -> Image.Exif:
     try:
-        return image.getexif()
-    except (SyntaxError, ValueError, KeyError, IndexError) as error:
+        return load()
+    except (SyntaxError, ValueError, LookupError, TypeError, struct.error) as error:
         _log.warning("the EXIF data was dropped, for it is damaged: %s", error)
         return Image.Exif()
 
@@ -89,6 +115,24 @@ def packed(exif: Image.Exif, *, width: int, height: int) -> bytes | None:
     except Exception as error:  # Pillow raises whatever comes on what cameras got wrong
         _log.warning("the EXIF data was dropped, for it is damaged: %s", error)
         return None
+
+
+def shortened(exif: bytes | None, most: int) -> bytes | None:
+    """The bytes of `packed`, at most so many: without the camera's own notes, or else None.
+
+    What is left out is logged as a warning.
+    """
+    if exif is None or len(exif) <= most:
+        return exif
+    kept = notes(of_bytes(exif))
+    kept[Base.Orientation] = 1
+    if kept.get(IFD.Exif, {}).pop(Base.MakerNote, None) is not None:
+        short = kept.tobytes()
+        if len(short) <= most:
+            _log.warning("the EXIF's maker note was dropped, for at most %d bytes fit", most)
+            return short
+    _log.warning("the EXIF data was dropped: %d bytes found, at most %d fit", len(exif), most)
+    return None
 
 
 def notes(exif: Image.Exif) -> Image.Exif:

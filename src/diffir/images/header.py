@@ -77,8 +77,7 @@ def _of_pillow(cls: type[ImageFile], file: BinaryIO, kind: str, max_pixels: int)
         late = _late_png_exif(file)
         if late:
             image.info.setdefault("exif", late)
-    # Not the PNG class's own `getexif`, which decodes the pixels to look behind them.
-    turned = _is_turned(Image.Image.getexif(image))
+    turned = _is_turned(exif.of_header(image))
     return Header(
         width=image.height if turned else image.width,
         height=image.width if turned else image.height,
@@ -113,10 +112,7 @@ def _of_tiff(file: BinaryIO, kind: str, max_pixels: int) -> Header:
         page = single_page(tiff)
         check_size(page.imagewidth, page.imagelength, max_pixels)
         colours = check_tiff(page)
-        notes = Image.Exif()
-        notes.endian, notes.bigtiff = tiff.byteorder, tiff.is_bigtiff
-        notes.load_from_fp(file, page.offset)
-        turned = _is_turned(notes)
+        turned = _is_turned(exif.of_tiff(file, tiff))
         is_palette = page.colormap is not None
         return Header(
             width=page.imagelength if turned else page.imagewidth,

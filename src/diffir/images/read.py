@@ -95,10 +95,14 @@ def opened(path: Path, file: BinaryIO | None = None) -> AbstractContextManager[B
     """The file at the path, or an open one that goes by its name and stays open; PictureError."""
     if file is not None:
         return nullcontext(file)
-    if path.is_dir():
-        raise PictureError("a folder found; wanted a picture, so name one of the files in it")
     try:
-        return path.open("rb")
+        if path.is_dir():
+            raise PictureError("a folder found; wanted a picture, so name one of the files in it")
+        stream = path.open("rb")
+        if stream.seekable():
+            return stream
+        with stream:  # a pipe, and decoders go back
+            return BytesIO(stream.read())
     except FileNotFoundError:
         raise PictureError("no such file; check the path") from None
     except (OSError, ValueError) as error:
@@ -127,8 +131,11 @@ def guarded(kind: str, work: Callable[[], Result]) -> Result:
 
 def kind_of(file: BinaryIO) -> str:
     """The type by the first bytes of a file; PictureError where there is no reader for it."""
-    head = file.read(16)
-    file.seek(0)
+    try:
+        head = file.read(16)
+        file.seek(0)
+    except OSError as error:  # of a disk, or where there is no going back
+        raise PictureError(f"cannot be read ({error}); get another copy") from error
     if not head:
         raise PictureError("an empty file found; wanted a picture, so get another copy")
     for offset, signature, kind in _SIGNATURES:
@@ -187,9 +194,7 @@ def _read_tiff(file: BinaryIO, max_pixels: int) -> Picture:
         page = single_page(tiff)
         check_size(page.imagewidth, page.imagelength, max_pixels)
         samples = _tiff_samples(page)
-        notes = Image.Exif()
-        notes.endian, notes.bigtiff = tiff.byteorder, tiff.is_bigtiff
-        notes.load_from_fp(file, page.offset)
+        notes = exif.of_tiff(file, tiff)
         depth = 16 if page.bitspersample > 8 else 8
         picture = Picture.from_array(exif.upright(samples, notes), bit_depth=depth)
         icc = None if page.photometric == _CMYK else page.tags.valueof(_ICC_TAG)
@@ -214,10 +219,11 @@ def check_tiff(page: TiffPage) -> int:
             f"{page.samplesperpixel} channels of {kind} found; wanted gray, RGB, CMYK or palette, "
             "and one alpha at most, so convert it first"
         )
-    if page.dtype is None or page.dtype.kind not in "bfu" or page.bitspersample > 32:
+    widest = {"b": 32, "u": 32, "f": 64}
+    if page.dtype is None or page.bitspersample > widest.get(page.dtype.kind, 0):
         raise PictureError(
-            f"samples of type {page.dtype} found; wanted unsigned integers or floating point, so "
-            "convert it first"
+            f"samples of type {page.dtype} found; wanted unsigned integers of 32 bits at most or "
+            "floating point, so convert it first"
         )
     return colours
 

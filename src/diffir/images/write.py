@@ -7,10 +7,12 @@ import logging
 import struct
 import zlib
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from PIL.ExifTags import Base
 
@@ -28,17 +30,23 @@ def write(picture: Picture, path: str | Path, *, quality: int = 95, overwrite: b
 
     PNG and TIFF keep everything. JPEG and BMP hold no alpha: PictureError, unless it is 1
     everywhere. JPEG, WebP and BMP hold 8 bits: 16 are rounded to 8 with a logged warning. WebP
-    holds no gray: it becomes RGB. BMP holds no profile and no EXIF: both are left out.
+    holds no gray: it becomes RGB. BMP holds no profile and no EXIF: both are left out. JPEG holds
+    64 KB of EXIF: of more, the maker note is left out, or else all. A profile of RGB is left out
+    beside gray, and one of gray beside RGB. Both with a logged warning.
     `quality`, 1 to 100, is that of JPEG and WebP; at 100, WebP is lossless.
     The file appears whole or not at all. Raises PictureError.
     """
     path = Path(path)
     try:
-        if path.exists() and not overwrite:
+        if not overwrite and path.exists():
             raise PictureError("the file exists; allow overwriting it or choose another name")
-        _store(encode(picture, path.suffix, quality=quality), path)
+        write_whole(encode(picture, path.suffix, quality=quality), path)
     except PictureError as error:
         raise PictureError(f"{path}: {error}") from error
+    except (OSError, ValueError) as error:
+        raise PictureError(
+            f"{path}: cannot be written ({error}); check path, rights, space"
+        ) from error
 
 
 def encode(picture: Picture, suffix: str, *, quality: int = 95) -> bytes:
@@ -46,6 +54,7 @@ def encode(picture: Picture, suffix: str, *, quality: int = 95) -> bytes:
     encoder = _encoder(suffix)
     if not 1 <= quality <= 100:
         raise PictureError(f"a quality of {quality} found; wanted 1 to 100")
+    require_fit(suffix, picture.width, picture.height, picture.alpha)
     try:
         return encoder(picture, quality)
     except (PictureError, MemoryError):
@@ -54,11 +63,20 @@ def encode(picture: Picture, suffix: str, *, quality: int = 95) -> bytes:
         raise PictureError(f"cannot be encoded ({error}); try .png") from error
 
 
-def _store(data: bytes, path: Path) -> None:
-    try:
-        write_whole(data, path)
-    except (OSError, ValueError) as error:
-        raise PictureError(f"cannot be written ({error}); check path, rights, space") from error
+def require_fit(suffix: str, width: int, height: int, alpha: NDArray[np.float32] | None) -> None:
+    """Raise PictureError for a size or an alpha that the format of a known suffix can't hold."""
+    limits = _LIMITS.get(suffix.lower())
+    if limits is None:
+        return
+    if not limits.has_alpha and alpha is not None and alpha.min() < 1:
+        raise PictureError(
+            f"{limits.format} cannot hold its transparency; write .png, .webp or .tif"
+        )
+    if limits.side is not None and max(width, height) > limits.side:
+        raise PictureError(
+            f"{limits.format} holds at most {limits.side} pixels a side, {width} x {height} are "
+            "wanted; write .png or .tif"
+        )
 
 
 def _png(picture: Picture, _quality: int) -> bytes:
@@ -68,8 +86,9 @@ def _png(picture: Picture, _quality: int) -> bytes:
     encoded = bytes(imagecodecs.png_encode(picture.to_array()))
     header = 8 + 12 + 13  # signature, frame of the first chunk, its content
     chunks = b""
-    if picture.icc:
-        chunks += _png_chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(picture.icc))
+    icc = _profile(picture)
+    if icc:
+        chunks += _png_chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(icc))
     if picture.exif:
         chunks += _png_chunk(b"eXIf", picture.exif.removeprefix(exif.PREFIX))
     return encoded[:header] + chunks + encoded[header:]
@@ -105,15 +124,17 @@ def _tiff(picture: Picture, _quality: int) -> bytes:
     )
     if picture.alpha is not None:
         header[Base.ExtraSamples] = 2  # alpha, not multiplied into the colours
-    if picture.icc:
-        header[Base.InterColorProfile] = picture.icc
+    icc = _profile(picture)
+    if icc:
+        header[Base.InterColorProfile] = icc
     return header.tobytes().removeprefix(exif.PREFIX) + strip
 
 
 def _jpeg(picture: Picture, quality: int) -> bytes:
     """Colours at full resolution, for a restored edge must not bleed."""
-    image = _without_alpha(picture, "JPEG").to_pil()
-    return _saved(image, "JPEG", quality=quality, subsampling=0, **_metadata(picture))
+    image = _eight_bits(replace(picture, alpha=None), "JPEG").to_pil()
+    metadata = _metadata(replace(picture, exif=exif.shortened(picture.exif, _JPEG_EXIF)))
+    return _saved(image, "JPEG", quality=quality, subsampling=0, **metadata)
 
 
 def _webp(picture: Picture, quality: int) -> bytes:
@@ -121,16 +142,27 @@ def _webp(picture: Picture, quality: int) -> bytes:
     if picture.is_gray:
         metadata["icc_profile"] = b""  # a gray profile would be wrong on RGB
     image = _eight_bits(picture, "WebP").to_pil()
-    return _saved(image, "WEBP", quality=quality, lossless=quality == 100, **metadata)
+    lossless = quality == 100  # then exact: colours under full transparency, too
+    return _saved(image, "WEBP", quality=quality, lossless=lossless, exact=lossless, **metadata)
 
 
 def _bmp(picture: Picture, _quality: int) -> bytes:
-    return _saved(_without_alpha(picture, "BMP").to_pil(), "BMP")
+    return _saved(_eight_bits(replace(picture, alpha=None), "BMP").to_pil(), "BMP")
 
 
 def _metadata(picture: Picture) -> dict[str, bytes]:
     """Pillow's arguments, empty where there is nothing to keep."""
-    return {"icc_profile": picture.icc or b"", "exif": picture.exif or b""}
+    return {"icc_profile": _profile(picture) or b"", "exif": picture.exif or b""}
+
+
+def _profile(picture: Picture) -> bytes | None:
+    """The profile, None for one of other channels, which PNG forbids and viewers trip over."""
+    space = (picture.icc or b"")[16:20]
+    if space in (b"RGB ", b"GRAY", b"CMYK") and space != (b"GRAY" if picture.is_gray else b"RGB "):
+        name, kind = space.decode().strip(), "gray" if picture.is_gray else "RGB"
+        _log.warning("the colour profile was dropped: it is of %s, the picture is %s", name, kind)
+        return None
+    return picture.icc
 
 
 def _saved(image: Image.Image, kind: str, **options: Any) -> bytes:
@@ -145,13 +177,6 @@ def _eight_bits(picture: Picture, kind: str) -> Picture:
     return replace(picture, bit_depth=8)
 
 
-def _without_alpha(picture: Picture, kind: str) -> Picture:
-    """The picture for a format that holds 8 bits and no alpha."""
-    if picture.alpha is not None and picture.alpha.min() < 1:
-        raise PictureError(f"{kind} cannot hold its transparency; write .png, .webp or .tif")
-    return _eight_bits(replace(picture, alpha=None), kind)
-
-
 Encoder = Callable[[Picture, int], bytes]
 
 _ENCODERS: dict[str, Encoder] = {
@@ -164,6 +189,29 @@ _ENCODERS: dict[str, Encoder] = {
     ".tiff": _tiff,
     ".bmp": _bmp,
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Limits:
+    """What a format can't hold, whatever the encoder."""
+
+    format: str
+    has_alpha: bool = False
+    side: int | None = None
+    """The most pixels a side."""
+
+
+_JPEG_LIMITS = _Limits(format="JPEG", side=65_500)  # libjpeg's; the format's own are 65 535
+_LIMITS = {
+    ".jpg": _JPEG_LIMITS,
+    ".jpeg": _JPEG_LIMITS,
+    ".jfif": _JPEG_LIMITS,
+    ".webp": _Limits(format="WebP", has_alpha=True, side=16_383),
+    ".bmp": _Limits(format="BMP"),
+}
+_JPEG_EXIF = 65_533
+"""The most bytes of EXIF: a segment's, less those of its length."""
+
 SUFFIXES = tuple(_ENCODERS)
 """The file name endings that `write` knows, in lower case; it takes any case."""
 

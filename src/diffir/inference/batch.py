@@ -13,20 +13,20 @@ from typing import TypeVar
 
 from diffir.errors import DiffIRError, MaskError, PictureError
 from diffir.files import whole_file
-from diffir.images import MAX_PIXELS, Picture, decode, encode, read
+from diffir.images import MAX_PIXELS, Picture, decode, encode, require_fit
 from diffir.threads import Answer, Threads
 
 from .jobs import Job, is_picture_name
 from .manifest import (
     Known,
     Manifest,
-    content_of,
     is_replaceable,
     known_to,
     reason_to_skip,
     unreadable,
 )
 from .places import Place, content, exists, is_local, put
+from .planes import filled_alpha
 from .restorer import Progress, Restorer
 
 Item = TypeVar("Item")
@@ -47,7 +47,7 @@ class Inputs:
     """What tells a job's inputs from others, and when work on it began."""
 
     source: str
-    """The sha256 of the file, taken before it was read: a change in between is noticed later."""
+    """The sha256 of the file, as it was read."""
     mask: str | None
     began: float
 
@@ -156,7 +156,7 @@ def decide(job: Job, known: Known | None, *, overwrite: bool) -> Outcome | None:
             raise MaskError(f"{job.source} has no mask: no {job.mask}; draw it, white = hole")
         if is_local(job.target) and job.target.is_dir():
             raise PictureError(f"{job.target} is a folder; rename it, or choose another output")
-    except DiffIRError as error:
+    except (DiffIRError, OSError) as error:
         return failed(job, error)
     return None
 
@@ -179,9 +179,10 @@ def load_job(
 
 
 def load(path: Place, max_pixels: int) -> tuple[str, Picture]:
-    """A picture, after the sha256 of its file; an object is fetched once. Raises PictureError."""
-    if is_local(path):
-        return content_of(path), read(path, max_pixels=max_pixels)
+    """A picture, after the sha256 of its file, which is read once: it may be a pipe, or far away.
+
+    Raises PictureError.
+    """
     try:
         data = content(path)
     except OSError as error:
@@ -197,12 +198,30 @@ def restore_loaded(
         return loaded
     job = loaded.job
     try:
+        refused = refused_by_format(restorer, loaded)
+        if refused is not None:
+            return refused
         picture = restorer(loaded.picture, mask=loaded.mask, seed=seed, progress=progress)
     except DiffIRError as error:
         return Outcome(job=job, error=f"{job.source}: {error}")
     except MemoryError as error:
         return failed(job, error)
     return Restored(job=job, inputs=loaded.inputs, picture=picture)
+
+
+def refused_by_format(restorer: Restorer, loaded: Loaded) -> Outcome | None:
+    """The failure of a target that can't hold what the picture would become; else None.
+
+    It is told before the network runs. Raises MaskError as `Restorer.holes`.
+    """
+    picture, target = loaded.picture, loaded.job.target
+    holes = None if picture.alpha is None else restorer.holes(picture, loaded.mask)
+    width, height = restorer.scale * picture.width, restorer.scale * picture.height
+    try:
+        require_fit(target.suffix, width, height, filled_alpha(picture, holes))
+    except PictureError as error:
+        return Outcome(job=loaded.job, error=f"{target}: {error}")
+    return None
 
 
 def encode_restored(restored: Restored | Outcome) -> Encoded | Outcome:
@@ -274,8 +293,11 @@ def store(data: bytes, target: Place, add_line: Callable[[], None] | None) -> No
             add_line()
 
 
-def failed(job: Job, error: DiffIRError | MemoryError) -> Outcome:
+def failed(job: Job, error: DiffIRError | MemoryError | OSError) -> Outcome:
     """The outcome of a job that failed; every DiffIRError here names the file to blame."""
     if isinstance(error, MemoryError):
         return Outcome(job=job, error=f"{job.source}: not enough memory for it; make it smaller")
+    if isinstance(error, OSError):
+        where, why = error.filename or job.source, error.strerror or error
+        return Outcome(job=job, error=f"{where} cannot be looked at ({why}); check name and rights")
     return Outcome(job=job, error=str(error))

@@ -26,7 +26,7 @@ def pick_device(name: str = "auto") -> torch.device:
         return torch.device(next((kind for kind, found in here.items() if found), "cpu"))
     try:
         device = torch.device(name)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         raise DeviceError(f"device {name!r} is not known; take auto, cpu, cuda or mps") from error
     count = torch.cuda.device_count() if device.type == "cuda" else 1
     if device.type not in ("cpu", *here) or not here.get(device.type, True):

@@ -22,6 +22,7 @@ from .places import (
     is_local,
     is_same,
     is_within,
+    real,
     require_writable_store,
 )
 
@@ -198,7 +199,7 @@ def tell_left_out(source: Place, files: Iterable[Place]) -> None:
 def is_at_or_within(file: Place, path: Place) -> bool:
     """Whether a file is a path, or below it, under whatever names."""
     if is_local(file) and is_local(path):
-        return file.resolve().is_relative_to(path.resolve())
+        return real(file).is_relative_to(real(path))
     return is_same(file, path) or is_within(file, path)
 
 
@@ -285,4 +286,4 @@ def name_on_any_disk(path: Place) -> str:
     """A path as disks compare it that ignore the case of letters and how accents are spelt."""
     if not is_local(path):
         return str(path)  # no store does so
-    return unicodedata.normalize("NFC", str(path.resolve())).casefold()
+    return unicodedata.normalize("NFC", str(real(path))).casefold()

@@ -1,21 +1,23 @@
 """Pictures restored in one line, or many by a pipeline, for programs and notebooks."""
 
 from collections.abc import Iterable, Iterator
-from functools import cache
-from itertools import groupby, islice
+from functools import lru_cache
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from PIL.Image import Image
 
 from diffir.errors import PictureError, WeightsError
-from diffir.images import Picture
+from diffir.images import MAX_PIXELS, Picture
 from diffir.images.holes import Holes
 from diffir.loading import model_for
 
 from .devices import Precision
 from .restorer import ImageLike, Restorer, as_picture
+
+Opened: TypeAlias = tuple[Picture, Holes | None]
 
 
 def restore(
@@ -25,6 +27,7 @@ def restore(
     model: str | Path | None = None,
     mask: ImageLike | None = None,
     seed: int = 0,
+    max_pixels: int = MAX_PIXELS,
     detail: float = 0.0,
     device: str = "auto",
 ) -> Picture:
@@ -37,6 +40,7 @@ def restore(
         model: another one: a preset's name, a weights file, a repository of the Hub.
         mask: for inpainting: white (or transparent) = hole.
         seed: of the noise; the same seed gives the same bits.
+        max_pixels: of the largest file to read, see `diffir.images.read`.
         detail: from 0, near the truth, to 1, crisp, see `diffir.load`.
         device: `auto`, `cpu`, `cuda`, `mps` …
 
@@ -45,7 +49,8 @@ def restore(
         PictureError, MaskError: when the picture or mask can't be used.
         DeviceError: when the device isn't there, or memory does not suffice.
     """
-    return _restorer(named(task, model), device, detail)(image, mask=mask, seed=seed)
+    restorer = _restorer(named(task, model), device, detail)
+    return restorer(image, mask=mask, seed=seed, max_pixels=max_pixels)
 
 
 class Pipeline:
@@ -86,16 +91,18 @@ class Pipeline:
         self,
         images: Iterable[ImageLike],
         *,
-        masks: Iterable[ImageLike] | None = None,
+        masks: Iterable[ImageLike | None] | None = None,
         seed: int = 0,
+        max_pixels: int = MAX_PIXELS,
         batch_size: int = 1,
     ) -> Iterator[Picture]:
         """Restore picture after picture as they are asked for, each with the same seed.
 
         Args:
             images: any number, read when their turn comes.
-            masks: for inpainting, one for each.
+            masks: for inpainting, one for each; None is the picture's own transparency.
             seed: of the noise.
+            max_pixels: of the largest file to read, see `diffir.images.read`.
             batch_size: neighbours of equal size that go through the network together, which is
                 faster for very small pictures and may be on a GPU. Results may differ in their
                 last bits between sizes of batches.
@@ -105,26 +112,40 @@ class Pipeline:
         """
         if batch_size < 1:
             raise PictureError(f"batch size {batch_size} found; wanted 1 or more")
-        return self._restored(images, masks, seed, batch_size)
+        opened = (self._opened(image, mask, max_pixels) for image, mask in paired(images, masks))
+        return self._restored(batches(opened, batch_size), seed)
 
-    def _restored(
-        self,
-        images: Iterable[ImageLike],
-        masks: Iterable[ImageLike] | None,
-        seed: int,
-        batch_size: int,
-    ) -> Iterator[Picture]:
-        opened = (self._opened(image, mask) for image, mask in paired(images, masks))
-        for _, equal in groupby(opened, key=lambda one: one[0].pixels.shape[:2]):
-            while batch := list(islice(equal, batch_size)):
-                pictures, holes = zip(*batch, strict=True)
-                yield from self.restorer.restore_pictures(
-                    pictures, holes, seeds=[seed] * len(batch)
-                )
+    def _restored(self, together: Iterable[list[Opened]], seed: int) -> Iterator[Picture]:
+        for batch in together:
+            pictures, holes = zip(*batch, strict=True)
+            yield from self.restorer.restore_pictures(pictures, holes, seeds=[seed] * len(batch))
 
-    def _opened(self, image: ImageLike, mask: ImageLike | None) -> tuple[Picture, Holes | None]:
-        picture = as_picture(image)
-        return picture, self.restorer.holes(picture, mask)
+    def _opened(self, image: ImageLike, mask: ImageLike | None, max_pixels: int) -> Opened:
+        picture = as_picture(image, max_pixels)
+        return picture, self.restorer.holes(picture, mask, max_pixels)
+
+
+def batches(opened: Iterable[Opened], most: int) -> Iterator[list[Opened]]:
+    """Neighbours of equal size, at most so many together; the last ones come before an error.
+
+    A full batch does not wait for the next picture.
+    """
+    batch: list[Opened] = []
+    try:
+        for one in opened:
+            if batch and one[0].pixels.shape[:2] != batch[0][0].pixels.shape[:2]:
+                yield batch
+                batch = []
+            batch.append(one)
+            if len(batch) == most:
+                yield batch
+                batch = []
+    except Exception:
+        if batch:
+            yield batch
+        raise
+    if batch:
+        yield batch
 
 
 def named(task: str | None, model: str | Path | None) -> str | Path:
@@ -135,7 +156,7 @@ def named(task: str | None, model: str | Path | None) -> str | Path:
 
 
 def paired(
-    images: Iterable[ImageLike], masks: Iterable[ImageLike] | None
+    images: Iterable[ImageLike], masks: Iterable[ImageLike | None] | None
 ) -> Iterator[tuple[ImageLike, ImageLike | None]]:
     """Each image with its mask; raises PictureError where one is missing."""
     one = str | Path | Picture | np.ndarray | torch.Tensor | Image
@@ -148,14 +169,15 @@ def paired(
         return
     mask_of = iter(masks)
     for image in images:
-        mask = next(mask_of, None)
-        if mask is None:
-            raise PictureError("fewer masks than pictures found; give one each")
+        try:
+            mask = next(mask_of)
+        except StopIteration:
+            raise PictureError("fewer masks than pictures found; give one each") from None
         yield image, mask
-    if next(mask_of, None) is not None:
+    for _ in mask_of:
         raise PictureError("more masks than pictures found; give one each")
 
 
-@cache
+@lru_cache(maxsize=4)  # each holds a network, and a slider of detail asks for many
 def _restorer(name: str | Path, device: str, detail: float) -> Restorer:
     return Restorer.from_pretrained(name, device=device, detail=detail)

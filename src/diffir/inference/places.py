@@ -7,6 +7,9 @@ two do differently. Keys and addresses of stores are fsspec's own matter: enviro
 from __future__ import annotations
 
 import hashlib
+import logging
+import os
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from errno import EIO
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from upath import UPath
 
 Place: TypeAlias = "Path | UPath"
+
+logger = logging.getLogger(__name__)
 
 LOCAL = ("file://", "local://")
 READ_ONLY = {"http", "https", "zip", "tar", "libarchive", "github", "data", "reference"}
@@ -125,14 +130,37 @@ def is_dir(place: Place) -> bool:
 
 
 def files_below(folder: Place) -> list[Place]:
-    """Every file in a folder and its folders, sorted; raises OSError."""
+    """Every file in a folder and its folders, sorted; raises OSError.
+
+    So are links to nothing, which whoever opens them will tell. Linked folders are not followed,
+    and one that can't be listed is passed over with a logged warning.
+    """
     if is_local(folder):
-        return sorted(path for path in folder.rglob("*") if path.is_file())
+        walked = os.walk(folder, onerror=tell_unlisted)
+        paths = (Path(parent, name) for parent, _, names in walked for name in names)
+        return sorted(path for path in paths if may_be_file(path))
     with reached(folder):  # one question for a thousand objects, where rglob would ask for each
         folder.fs.invalidate_cache()
         return [
             folder / below_path(name, folder.path) for name in sorted(folder.fs.find(folder.path))
         ]
+
+
+def tell_unlisted(error: OSError) -> None:
+    """Warn of a folder whose files stay unknown."""
+    logger.warning(
+        "%s can't be listed (%s), so what is in it is left out; change its rights",
+        error.filename,
+        error.strerror,
+    )
+
+
+def may_be_file(path: Path) -> bool:
+    """Whether a name in a folder is that of a file, or of what can't be looked at."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return True
 
 
 def below(place: Place, folder: Place) -> str:
@@ -150,8 +178,13 @@ def below_path(path: str, folder: str) -> str:
 def is_within(place: Place, folder: Place) -> bool:
     """Whether a place lies below a folder, under whatever names."""
     if is_local(place) and is_local(folder):
-        return folder.resolve() in place.resolve().parents
+        return real(folder) in real(place).parents
     return type(place) is type(folder) and str(place).startswith(f"{str(folder).rstrip('/')}/")
+
+
+def real(path: Path) -> Path:
+    """As `resolve`, which raises RuntimeError for a link to itself on Python before 3.13."""
+    return Path(os.path.realpath(path))
 
 
 def is_same(place: Place, other: Place) -> bool:

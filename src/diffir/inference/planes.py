@@ -37,15 +37,22 @@ def join(restored: NDArray[np.floating], picture: Picture, holes: Holes | None =
             f"{(picture.height, picture.width)}, and 3 channels"
         )
     colours = np.clip(restored, 0, 1).astype(np.float32)
-    alpha = picture.alpha
-    if alpha is not None and holes is not None:
-        alpha = np.where(holes, np.float32(1), alpha)
+    if picture.is_gray:  # in float64, where the sum of three equal ones is exact
+        colours = colours.mean(axis=2, keepdims=True, dtype=np.float64).astype(np.float32)
+    alpha = filled_alpha(picture, holes)
     return replace(
         picture,
-        pixels=colours.mean(axis=2, keepdims=True) if picture.is_gray else colours,
+        pixels=colours,
         alpha=alpha if scale == 1 else _enlarge(alpha, width, height),
         exif=packed(of_bytes(picture.exif), width=width, height=height),
     )
+
+
+def filled_alpha(picture: Picture, holes: Holes | None) -> NDArray[np.float32] | None:
+    """The alpha of a picture with its holes opaque, None where it has none."""
+    if picture.alpha is None or holes is None:
+        return picture.alpha
+    return np.where(holes, np.float32(1), picture.alpha)
 
 
 def _enlarge(

@@ -1,6 +1,7 @@
 """Restorer: a picture in, a better picture out, whatever its size, depth, alpha and colour."""
 
 import logging
+import operator
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,10 +18,10 @@ from diffir.checkpoints import Checkpoint
 from diffir.checkpoints.folder import save_folder
 from diffir.checkpoints.hub import push
 from diffir.errors import DeviceError, MaskError, PictureError, WeightsError
-from diffir.images import Picture, read
+from diffir.images import MAX_PIXELS, Picture, read
 from diffir.images.holes import Holes
 from diffir.loading import load_checkpoint
-from diffir.model import DiffIRS2
+from diffir.model import DiffIRS1, DiffIRS2
 from diffir.tasks import TASKS, Task, unwanted_mask
 
 from .devices import Precision, is_out_of_memory, pick_device, place, usable_precision
@@ -66,16 +67,14 @@ class Restorer:
                 room for two more restored pictures, and give the mean: some tenths of a dB.
 
         Raises:
+            WeightsError: when the network is of stage 1, or not of the task.
             DeviceError: when the device is not there, or precision or memory are none.
         """
-        if memory is not None and (not isinstance(memory, int) or memory < 1):
-            raise DeviceError(
-                f"memory {memory!r} found; wanted a number of bytes, such as 2 * 10**9"
-            )
+        require_network(model, task)
         self.device = pick_device(device)
         self.task = task
         self.precision: Precision = usable_precision(precision, self.device)
-        self.memory = memory
+        self.memory = None if memory is None else as_bytes(memory)
         self.ensemble = ensemble
         self.model = place(model, self.device).eval()
         self.preset: str | None = None
@@ -158,6 +157,7 @@ class Restorer:
         *,
         mask: ImageLike | None = None,
         seed: int = 0,
+        max_pixels: int = MAX_PIXELS,
         progress: Progress | None = None,
         stop: Event | None = None,
     ) -> Picture:
@@ -168,6 +168,7 @@ class Restorer:
             mask: for inpainting, of the picture's size; white (or transparent) = hole. Without one,
                 the picture's own transparency is taken.
             seed: of the noise that the diffusion starts from; the same seed gives the same bits.
+            max_pixels: of the largest file to read, see `diffir.images.read`.
             progress: see `Progress`; on a GPU that holds the picture whole it is not told.
             stop: set it, from another thread or in `progress`, to end the call early.
 
@@ -176,8 +177,8 @@ class Restorer:
             DeviceError: when memory does not suffice.
             StoppedError: when `stop` was set.
         """
-        picture = as_picture(image)
-        holes = self.holes(picture, mask)
+        picture = as_picture(image, max_pixels)
+        holes = self.holes(picture, mask, max_pixels)
         return self.restore_pictures(
             [picture], [holes], seeds=[seed], progress=progress, stop=stop
         )[0]
@@ -209,10 +210,12 @@ class Restorer:
             for pixels, picture, one in zip(restored, pictures, holes, strict=True)
         ]
 
-    def holes(self, picture: Picture, mask: ImageLike | None) -> Holes | None:
+    def holes(
+        self, picture: Picture, mask: ImageLike | None, max_pixels: int = MAX_PIXELS
+    ) -> Holes | None:
         """Where the picture has holes, None for tasks without masks; raises MaskError."""
         if self.task.wants_mask:
-            return find_holes(picture, None if mask is None else as_picture(mask))
+            return find_holes(picture, None if mask is None else as_picture(mask, max_pixels))
         if mask is not None:
             raise unwanted_mask(self.task.name)
         return None
@@ -248,6 +251,7 @@ class Restorer:
             StoppedError: when `stop` was set.
         """
         require_batch(images, masks, seeds)
+        seeds = [as_seed(seed) for seed in seeds]
         height, width = images.shape[-2:]
         try:
             images = images.float().to(self.device)
@@ -326,6 +330,48 @@ class Restorer:
         return restored
 
 
+def require_network(model: DiffIRS2, task: Task) -> None:
+    """Raise WeightsError for a network that can't restore by the task."""
+    if isinstance(model, DiffIRS1):
+        raise WeightsError(
+            "a stage-1 network found, which needs the ground truth; give one of stage 2"
+        )
+    picture, mask = torch.zeros(1, 3, 1, 1), torch.zeros(1, 1, 1, 1)
+    wanted = task.network_input(picture, mask if task.wants_mask else None).shape[1]
+    found = model.config.in_channels
+    if found != wanted:
+        raise WeightsError(
+            f"a network of {found} input channels found, task {task.name} gives {wanted}; give "
+            "another network, or the task it was trained for"
+        )
+
+
+def as_bytes(memory: int) -> int:
+    """A bound of memory as an int; raises DeviceError for what is none."""
+    number = whole(memory)
+    if number is None or number < 1:
+        raise DeviceError(f"memory {memory!r} found; wanted a number of bytes, such as 2 * 10**9")
+    return number
+
+
+def as_seed(seed: int) -> int:
+    """A seed as an int; raises PictureError for what torch takes for none."""
+    number = whole(seed)
+    if number is None or not -(2**63) <= number < 2**64:
+        raise PictureError(f"seed {seed!r} found; wanted a whole number of at most 64 bits")
+    return number
+
+
+def whole(number: object) -> int | None:
+    """A whole number of any library as an int; None for all else, and for truth."""
+    if isinstance(number, bool | np.bool_):
+        return None
+    try:
+        return operator.index(number)  # type: ignore[arg-type]
+    except TypeError:
+        return None
+
+
 def require_batch(images: Tensor, masks: Tensor | None, seeds: Sequence[int]) -> None:
     """Raise PictureError or MaskError for what `restore_batch` does not take."""
     if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape:
@@ -343,8 +389,8 @@ def require_batch(images: Tensor, masks: Tensor | None, seeds: Sequence[int]) ->
         raise MaskError(f"masks of shape {tuple(masks.shape)} found; the images want {wanted}")
 
 
-def as_picture(image: ImageLike) -> Picture:
-    """Any form of picture as a Picture.
+def as_picture(image: ImageLike, max_pixels: int = MAX_PIXELS) -> Picture:
+    """Any form of picture as a Picture; `max_pixels` is for files, see `diffir.images.read`.
 
     Raises:
         PictureError: when it is none.
@@ -352,7 +398,7 @@ def as_picture(image: ImageLike) -> Picture:
     if isinstance(image, Picture):
         return image
     if isinstance(image, str | Path):
-        return read(image)
+        return read(image, max_pixels=max_pixels)
     if isinstance(image, Image.Image):
         return Picture.from_pil(image)
     if isinstance(image, Tensor):

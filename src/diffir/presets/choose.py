@@ -5,14 +5,13 @@ Beside the recipe's own, `network.…` changes the network: `network.timesteps=8
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from diffir.data.settings import sentence
+from diffir.data.settings import read_yaml, sentence, without_switches
 from diffir.errors import RecipeError
 from diffir.model import DiffIRConfig
 from diffir.recipe import Recipe
@@ -29,23 +28,25 @@ def choose(
 
     Args:
         presets: all, by name.
-        name_or_file: a preset's name, or a `.yaml` file that says `preset: NAME` and what differs.
+        name_or_file: a preset's name, or a `.yaml` file that says `preset: NAME` and what differs;
+            paths in it count from its own folder.
         settings: texts as `stage1.steps=100` or `degradation=mild`; the last one counts.
 
     Raises:
         RecipeError: when there is no such preset, file or key, or a value does not fit.
     """
     changes: dict[str, Any] = {}
-    name = name_or_file
+    name, folder = name_or_file, Path()
     if name_or_file not in presets and Path(name_or_file).suffix in (".yaml", ".yml"):
-        changes = read(Path(name_or_file))
+        changes, folder = read(Path(name_or_file)), Path(name_or_file).parent
         name = str(changes.pop("preset", ""))
     preset = presets.get(name)
     if preset is None or preset.recipe is None:
         trainable = ", ".join(preset.name for preset in presets.values() if preset.recipe)
         raise RecipeError(f"{name!r} has no recipe; take one of {trainable}")
-    for change in (changes, *map(nested, settings)):
-        preset = changed(preset, change)
+    preset = changed(preset, changes, folder)
+    for change in map(nested, settings):
+        preset = changed(preset, change, Path())
     return preset
 
 
@@ -55,29 +56,36 @@ def values_of(preset: Preset) -> dict[str, Any]:
     return {**preset.recipe.model_dump(mode="json"), NETWORK: asdict(preset.config)}
 
 
-def changed(preset: Preset, changes: Mapping[str, Any]) -> Preset:
-    """A preset with some values in place of its own. Raises RecipeError."""
+def changed(preset: Preset, changes: Mapping[str, Any], folder: Path) -> Preset:
+    """A preset with some values in place of its own, paths counted from a folder.
+
+    Raises RecipeError.
+    """
     values = merged(values_of(preset), changes)
     config = network_of(values.pop(NETWORK))
-    return replace(preset, recipe=Recipe.of(values), config=config)
+    recipe = Recipe.of(values).with_paths_from(folder)
+    return replace(preset, recipe=recipe, config=config)
 
 
 def network_of(values: Any) -> DiffIRConfig:
     """The numbers of a network as files hold them. Raises RecipeError."""
+    switches = {field.name for field in fields(DiffIRConfig) if field.type is bool}
     try:
-        return TypeAdapter(DiffIRConfig).validate_python(values)
+        return TypeAdapter(DiffIRConfig).validate_python(without_switches(values, switches))
     except ValidationError as error:
         raise RecipeError(f"{NETWORK}: {sentence(error)}") from error
+    except ValueError as error:
+        raise RecipeError(f"{NETWORK}: {error}") from error
 
 
 def read(path: Path) -> dict[str, Any]:
     """What a recipe file says. Raises RecipeError."""
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = read_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RecipeError(f"{path}: {error.strerror}; check the path") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path} is no YAML ({' '.join(str(error).split())}); mend it") from error
+    except ValueError as error:
+        raise RecipeError(f"{path} is no YAML ({error}); mend it") from error
     if not isinstance(found, dict) or "preset" not in found:
         raise RecipeError(f"{path} names no preset; a line `preset: sr-x4-lite`, say, is wanted")
     return found
@@ -89,8 +97,8 @@ def nested(setting: str) -> dict[str, Any]:
     if not equals or not key:
         raise RecipeError(f"setting {setting!r} found; wanted is KEY=VALUE, say stage1.steps=100")
     try:
-        value: Any = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        value: Any = read_yaml(text)
+    except ValueError as error:
         raise RecipeError(f"setting {setting!r} has no readable value; quote texts") from error
     for part in reversed(key.split(".")):
         value = {part: value}

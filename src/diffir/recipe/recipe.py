@@ -1,5 +1,6 @@
 """Recipe: how a network is trained, validated on reading."""
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError
@@ -59,9 +60,11 @@ class Recipe(Values):
     a batch of pairs, of which nothing is known, it learns by the pixels all the same."""
     modulation_rate: Positive = 1.0
     """In stage 1, the rate of CPEN and of the blocks' modulation, in units of the phase's."""
-    gradient_clip: float | None = Field(default=None, gt=0)
+    gradient_clip: Positive | None = None
     """Largest norm of the gradient, larger ones are scaled down; None leaves all as they are."""
     ema_decay: float = Field(default=0.999, ge=0, lt=1)
+    """How much of the averaged weights stays from step to step; (step + 1) / (step + 10) where that
+    is less, from each phase's first step on, so that an average forgets its beginning."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """bfloat16 is autocast: weights, optimizer and losses stay in float32. A device without
     instructions for it trains in float32."""
@@ -74,6 +77,19 @@ class Recipe(Values):
     def all_sizes(self) -> set[tuple[int, int]]:
         """Every (side of the LQ crops, pictures in the batch) that its phases come to."""
         return set().union(*(phase.all_sizes() for phase in self.phases().values()))
+
+    def with_paths_from(self, folder: Path) -> "Recipe":
+        """The same with the files that it names found from everywhere, relative ones in a folder.
+
+        Else a run would go on only where it was begun.
+        """
+        found: dict[str, Phase] = {}
+        for name, phase in self.phases().items():
+            if phase.adversary and phase.adversary.weights:
+                weights = (folder / phase.adversary.weights).resolve()
+                adversary = phase.adversary.model_copy(update={"weights": weights})
+                found[name] = phase.model_copy(update={"adversary": adversary})
+        return self.model_copy(update=found)
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> "Recipe":

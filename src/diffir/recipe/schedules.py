@@ -5,15 +5,14 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from diffir.data import Values
-
-Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+from diffir.data.settings import NotNegative, Positive
 
 
 class Cosine(Values):
     """Half a cosine from the learning rate down to the final one, at the end of the phase."""
 
     kind: Literal["cosine"] = "cosine"
-    final_learning_rate: Rate = 1e-6
+    final_learning_rate: NotNegative = 1e-6
 
 
 class Milestones(Values):
@@ -21,7 +20,7 @@ class Milestones(Values):
 
     kind: Literal["milestones"] = "milestones"
     steps: tuple[Annotated[int, Field(gt=0)], ...] = ()
-    factor: float = Field(default=0.5, gt=0)
+    factor: Positive = 0.5
 
 
 class Restarts(Values):
@@ -33,7 +32,7 @@ class Restarts(Values):
     kind: Literal["restarts"] = "restarts"
     periods: tuple[Annotated[int, Field(gt=0)], ...] = Field(min_length=1)
     """Steps of each; the last final rate is kept where they end before the phase."""
-    final_learning_rates: tuple[Rate, ...]
+    final_learning_rates: tuple[NotNegative, ...]
 
     @model_validator(mode="after")
     def one_each(self) -> "Restarts":

@@ -55,6 +55,10 @@ async def from_form(
         form = await parser.parse()
     except MultiPartException as error:
         raise HTTPException(422, f"the form cannot be read: {error.message}") from None
+    except UnicodeError:  # in the charset that the client names
+        raise HTTPException(
+            422, "the form cannot be read in the charset that its header names; send UTF-8"
+        ) from None
     fields: dict[str, bytes | str] = {}
     for name, value in form.multi_items():
         if name in fields:

@@ -5,7 +5,7 @@ import logging
 import math
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,16 @@ def listen(host: str, port: int) -> socket.socket:
 class Server(uvicorn.Server):
     """Uvicorn's, which waits for open connections, told to refuse at once what has not begun."""
 
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self.ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and tell that it does."""
+        await super().startup(sockets)
+        if self.started:
+            self.ready()
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """After SIGTERM or SIGINT: no new requests, and the end of those that run."""
         app: Any = self.config.app
@@ -68,8 +78,8 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def server_for(app: FastAPI) -> Server:
-    """The server of an app that `build_app` made."""
+def server_for(app: FastAPI, ready: Callable[[], None] = lambda: None) -> Server:
+    """The server of an app that `build_app` made; `ready` is called once it listens."""
     config = uvicorn.Config(
         app,
         http="h11",
@@ -81,14 +91,20 @@ def server_for(app: FastAPI) -> Server:
         # Jobs are given up before, so that clients are told by an answer, not by a cut line.
         timeout_graceful_shutdown=math.ceil(app.state.service.settings.stop_seconds + LAST_WORDS),
     )
-    return Server(config)
+    return Server(config, ready)
 
 
-def serve(app: FastAPI, listening: socket.socket) -> None:
+def serve(app: FastAPI, listening: socket.socket, ready: Callable[[], None]) -> None:
     """Answer until SIGTERM or SIGINT, then finish what runs and return."""
-    # Uvicorn raises the signal once more when all is done; that would end the process with it.
+    server = server_for(app, ready)
+
+    def stop(*_: object) -> None:
+        server.should_exit = True
+
+    # Uvicorn listens to signals only while it runs: they may come before, and it raises them once
+    # more when all is done, which would end the process with them.
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
+        signal.signal(number, stop)
     # A malformed form is its sender's matter, who is told.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
-    server_for(app).run(sockets=[listening])
+    server.run(sockets=[listening])

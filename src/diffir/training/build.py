@@ -22,6 +22,7 @@ from .adversary import DiscriminatorStage, load_discriminator, save_discriminato
 from .beginning import Beginning, recipe_of
 from .criteria import RestorationLoss
 from .feed import feed_of
+from .guards import lack_of_memory_told
 from .initial import he_initialised
 from .loop import run_phase
 from .order import Order
@@ -61,6 +62,7 @@ def train(
         RecipeError: when the recipe contradicts itself, or the folder holds a run of another one.
         WeightsError: when weights to begin with do not fit.
         DataError, PictureError: when the data can't be learnt from.
+        DeviceError: when memory does not suffice.
     """
     preset, fabric = order.preset, run.fabric
     require_prior(preset, run.accumulate * fabric.world_size)
@@ -84,7 +86,8 @@ def train(
         **feed.source.describe(),
     }
     training = Training(order=order, feed=feed, run=run, facts=facts, recompute=recompute)
-    weights = training.of_phases(beginning)
+    with lack_of_memory_told(fabric.device):
+        weights = training.of_phases(beginning)
     if run.skipped:
         logger.warning("%s", summary_of(run.skipped))
     return weights

@@ -8,11 +8,10 @@ from torch import Tensor, nn
 
 from diffir.data.degradations import MakesPairs
 from diffir.data.draws import Draws, Facts
-from diffir.data.facts import Numbers, labels_of
+from diffir.data.facts import Numbers, labels_of, words_of
 from diffir.errors import RecipeError
 
 SAMPLE = 32  # pictures, by which is told how large facts are and how far they differ
-AT_ONCE = 8
 
 
 class FactsReader(nn.Module):
@@ -31,7 +30,9 @@ class FactsReader(nn.Module):
             RecipeError: when the degradation draws nothing that differs between pictures.
         """
         super().__init__()
-        labels = labels_of(sample_of(degradation, scale, side))
+        sample = sample_of(degradation, scale, side)
+        self.words = words_of(sample)
+        labels = labels_of(sample, self.words)
         spread = {name: float(np.nanstd(label)) for name, label in labels.items()}
         self.names = [name for name in labels if spread[name] > 0]
         if not self.names:
@@ -47,7 +48,9 @@ class FactsReader(nn.Module):
         self.layer = nn.Linear(ipr_dim, len(self.names))
 
     def forward(self, ipr: Tensor, facts: Sequence[Facts]) -> Tensor:
-        """The mean squared error of all facts that are known of these pictures, of 0 where none.
+        """The mean squared error of all facts (B, number of facts), 0 for one that isn't known.
+
+        Unknown ones count in the mean, so that a batch may be cut into parts or over processes.
 
         Raises:
             ValueError: when the facts are not one for each Z.
@@ -57,7 +60,7 @@ class FactsReader(nn.Module):
         true = self.standardised(facts).to(ipr.device)
         known = true.isfinite()
         errors = torch.where(known, self.layer(ipr.float()) - true.nan_to_num(), 0.0)
-        return errors.square().sum() / known.sum().clamp(min=1)
+        return errors.square().mean()
 
     def knows_of(self, facts: Sequence[Facts]) -> bool:
         """Whether a fact is known of any of these pictures."""
@@ -65,17 +68,18 @@ class FactsReader(nn.Module):
 
     def standardised(self, facts: Sequence[Facts]) -> Tensor:
         """(B, number of facts), NaN where one is not known."""
-        labels = labels_of(facts)
+        labels = labels_of(facts, self.words)
         unknown: Numbers = np.full(len(facts), np.nan)
         columns = [torch.from_numpy(labels.get(name, unknown)).float() for name in self.names]
         return (torch.stack(columns, dim=1) - self.mean.cpu()) / self.std.cpu()
 
 
 def sample_of(degradation: MakesPairs, scale: int, side: int) -> list[Facts]:
-    """The facts of pictures of nothing."""
+    """The facts of pictures of nothing, each alone, for what a batch shares would not differ."""
     side += 2 * degradation.margin(scale)
-    facts = list[Facts]()
-    for first in range(0, SAMPLE, AT_ONCE):
-        draws = Draws((0,), tuple(range(first, first + AT_ONCE)))
-        facts += degradation.batch(torch.full((AT_ONCE, 3, side, side), 0.5), scale, draws).facts
-    return facts
+    nothing = torch.full((1, 3, side, side), 0.5)
+    return [
+        fact
+        for index in range(SAMPLE)
+        for fact in degradation.batch(nothing, scale, Draws((0,), (index,), alone=True)).facts
+    ]

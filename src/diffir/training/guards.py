@@ -1,16 +1,22 @@
 """Guards: a run that has gone wrong stops with a sentence, its last good state untouched."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from statistics import median
+from typing import Any
 
-from diffir.errors import RecipeError
+import torch
+
+from diffir.errors import DeviceError, RecipeError
+from diffir.inference.devices import is_out_of_memory
 
 EXPLOSION = 100.0  # times the median gradient of before
 REMEMBERED = 20  # reports over which that median is taken
 ENOUGH = 5  # reports before it means anything
 PINNED = 0.99  # accuracy at which a discriminator teaches nothing any more
+WORKER_ENDED = "DataLoader worker (pid"  # so begins what torch says of one that was killed
 
 
 @dataclass
@@ -20,6 +26,8 @@ class Guard:
     phase: str
     collapse_after: int | None = None
     """Steps in a row that a discriminator may tell all pictures apart."""
+    warmup_steps: int = 0
+    """Steps in which it learns alone, and shall tell them apart."""
     gradients: list[float] = field(default_factory=list)
     pinned_since: int | None = None
 
@@ -33,8 +41,10 @@ class Guard:
         if broken:
             verb = "is" if len(broken) == 1 else "are"
             raise self.wrong(step, f"{' and '.join(broken)} {verb} not finite")
-        self.check_gradient(step, means.get("gradient", 0.0))
-        self.check_accuracy(step, means.get("accuracy", 0.0))
+        if "gradient" in means:  # while a discriminator learns alone there is none
+            self.check_gradient(step, means["gradient"])
+        if step > self.warmup_steps:
+            self.check_accuracy(step, means.get("accuracy", 0.0))
 
     def check_gradient(self, step: int, norm: float) -> None:
         """Refuse a gradient far beyond what it used to be."""
@@ -56,9 +66,43 @@ class Guard:
                 f"kept; train anew with a lower {self.phase}.adversary.learning_rate or weight"
             )
 
+    def state_dict(self) -> dict[str, Any]:
+        """What was seen so far; without it a run that is often stopped would never be judged."""
+        return {"gradients": self.gradients, "pinned_since": self.pinned_since}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on as the guard whose state it is."""
+        self.gradients = [float(norm) for norm in state["gradients"]]
+        self.pinned_since = state["pinned_since"]
+
     def wrong(self, step: int, what: str) -> RecipeError:
         """The error for a training that diverges."""
         return RecipeError(
             f"{self.phase}: {what} at step {step}; the last good state is kept; "
             f"train anew with a lower {self.phase}.learning_rate or gradient_clip"
         )
+
+
+@contextmanager
+def lack_of_memory_told(device: torch.device) -> Iterator[None]:
+    """Train within: a sentence says what lacked memory, the training or what makes its batches.
+
+    Raises:
+        DeviceError: in place of what torch raises then.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError, ConnectionError, EOFError) as error:
+        if is_out_of_memory(error):
+            raise DeviceError(
+                f"{device} has not enough memory for this training; the last good state is kept; "
+                f"learn from batches in parts (--accumulate 4) or with --recompute, or train anew "
+                f"with a smaller batch_size or network"
+            ) from error
+        # A pipe that breaks is a worker's: who trains in several processes says so by torch
+        if isinstance(error, ConnectionError | EOFError) or WORKER_ENDED in str(error):
+            raise DeviceError(
+                "a process that makes batches was ended from outside, most often because memory "
+                "is short; the last good state is kept; go on with fewer of them (--workers 0)"
+            ) from error
+        raise

@@ -83,7 +83,7 @@ class PhaseRun:
         self.stream = Stream(feed, self.phase.sizes, self.seed)
         self.states = States(run.folder, name)
         self.log = RunLog(run.folder) if self.fabric.is_global_zero else None
-        self.guard = Guard(name, adversary.settings.collapse_after if adversary else None)
+        self.guard = guard_of(name, adversary)
         self.best = -float("inf")
         self.window: list[Terms] = []
 
@@ -114,7 +114,7 @@ class PhaseRun:
             if run.validate and (last or done % run.validate_every == 0):
                 self.validate(done, run.validate)
             if saving:
-                self.save(done, last)
+                self.save(done)
             if stopping:
                 raise StoppedError(
                     f"stopped after step {done} of {self.name}; the same command goes on"
@@ -235,7 +235,7 @@ class PhaseRun:
                 held |= {f"{prefix}model": network, f"{prefix}optimizer": learner.optimizer}
         return held
 
-    def save(self, done: int, last: bool) -> None:
+    def save(self, done: int) -> None:
         """Save the state: each process its stream, then the first all that they share."""
         rank = self.fabric.global_rank
         own = {"stream": self.stream.state_dict(), "step": done}
@@ -244,8 +244,9 @@ class PhaseRun:
         shared = {name: full_state(part) for name, part in self.held().items()}
         self.fabric.barrier()
         if rank == 0:
-            self.states.save({**own, **shared, "best": self.best}, done)
-            self.states.rotate(keep=1 if last else 2)
+            guard = self.guard.state_dict()
+            self.states.save({**own, **shared, "best": self.best, "guard": guard}, done)
+            self.states.rotate()
         self.fabric.barrier()
 
     def resume(self) -> int:
@@ -258,6 +259,8 @@ class PhaseRun:
                 for name, part in self.held().items():
                     load_full_state(part, state[name])
                 step, self.best = int(state["step"]), float(state["best"])
+                if "guard" in state:  # older states lack it
+                    self.guard.load_state_dict(state["guard"])
             except (KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
                 raise WeightsError(
                     f"the state of {self.name} in {self.states.folder} is not of this network "
@@ -267,12 +270,20 @@ class PhaseRun:
             if own is not None:  # else begun by fewer processes: its pair pool begins anew
                 self.stream.load_state_dict(own["stream"])
         if rank == 0:  # a kill may have come between saving and this
-            self.states.rotate(keep=1 if step == self.phase.steps else 2)
+            self.states.rotate()
         if self.log and step < self.phase.steps:  # behind a phase that is done all stays told
             self.log.rewind(self.name, step)
             if step:
                 logger.info("%s goes on at step %d", self.name, step)
         return step
+
+
+def guard_of(name: str, adversary: DiscriminatorStage | None) -> Guard:
+    """What watches a phase, and its discriminator where it has one."""
+    if adversary is None:
+        return Guard(name)
+    settings = adversary.settings
+    return Guard(name, settings.collapse_after, settings.warmup_steps)
 
 
 def placed(images: Tensor, device: torch.device) -> Tensor:

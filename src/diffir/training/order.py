@@ -52,7 +52,7 @@ class Order:
             "name": preset.name,
             "task": preset.task.name,
             "config": asdict(preset.config),
-            "recipe": recipe_of(preset).model_dump(mode="json"),
+            "recipe": recipe_of(preset).with_paths_from(Path()).model_dump(mode="json"),
             "version": __version__,
             "data": [settled(word) for word in self.data],
             "val": [settled(word) for word in self.val],

@@ -5,6 +5,7 @@ well below the one at which the loss turns: runs that last see worse batches tha
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from diffir.errors import RecipeError
@@ -13,12 +14,14 @@ from diffir.recipe import PHASES, Recipe
 from .beginning import recipe_of
 from .build import Training
 from .feed import feed_of
+from .guards import lack_of_memory_told
 from .loop import PhaseRun
 from .order import Order
 from .run import Run
 
 SMOOTHING = 0.9  # of the loss, by its running mean
-BROKEN = 3.0  # times the least smoothed loss: from here on it only gets worse
+SETTLED = 10  # steps after which that mean says more than the chance of its first batches
+BROKEN = 2.0  # times the size of the loss above its least: from here on it only gets worse
 MARGIN = 10.0  # below the rate of the least loss
 
 
@@ -54,7 +57,8 @@ def rate_range_of(
     A phase of stage 2 wants the order's teacher or start, as if it was the first.
 
     Raises:
-        RecipeError, WeightsError, DataError: as `train`, or when the recipe has no such phase.
+        RecipeError, WeightsError, DataError, DeviceError: as `train`, or when the recipe has no
+            such phase.
     """
     phases = recipe_of(order.preset).phases()
     if name not in phases:
@@ -66,8 +70,9 @@ def rate_range_of(
     beginning = order.beginning()
     feed = feed_of(order.preset, order.data, device=run.fabric.device)
     training = Training(order=order, feed=feed, run=run, facts={})
-    stage = training.stage_of(name, beginning.start, beginning.teacher, None)
-    return rate_range(PhaseRun(name, stage, alone, feed, run, None), low, high, steps)
+    with lack_of_memory_told(run.fabric.device):
+        stage = training.stage_of(name, beginning.start, beginning.teacher, None)
+        return rate_range(PhaseRun(name, stage, alone, feed, run, None), low, high, steps)
 
 
 def rate_range(phase: PhaseRun, low: float, high: float, steps: int) -> RateRange:
@@ -90,9 +95,21 @@ def rate_range(phase: PhaseRun, low: float, high: float, steps: int) -> RateRang
         loss = float(sum(term for name, term in terms.items() if name != "gradient"))
         mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
         smoothed = mean / (1 - SMOOTHING ** (step + 1))
-        if not math.isfinite(smoothed) or (losses and smoothed > BROKEN * min(losses)):
+        if not math.isfinite(smoothed) or broken(smoothed, losses):
             break
         losses.append(smoothed)
     if not losses:
         raise RecipeError(f"the loss is not finite at the lowest rate, {low:g}; begin lower")
     return RateRange(rates=tuple(rates[: len(losses)]), losses=tuple(losses))
+
+
+def broken(loss: float, before: Sequence[float]) -> bool:
+    """Whether a loss lies so far above the least of before that training can't recover.
+
+    Far is measured by what the loss has gained since its beginning, or by its own size where that
+    is more: it may be below 0 (minus the PSNR), and at first nothing is gained.
+    """
+    if len(before) < SETTLED:
+        return False
+    least = min(before)
+    return loss - least > BROKEN * max(before[0] - least, abs(least))

@@ -47,9 +47,9 @@ class States:
         found = (pattern.fullmatch(path.name) for path in self.folder.glob("*.pt"))
         return sorted(int(match[1]) for match in found if match)
 
-    def rotate(self, keep: int = KEPT) -> None:
-        """Remove all but the newest."""
-        for step in self.steps()[:-keep]:
+    def rotate(self) -> None:
+        """Remove all but the newest; of a phase that is done, too, for later ones begin with it."""
+        for step in self.steps()[:-KEPT]:
             for path in self.folder.glob(f"{self.phase}-{step:08d}.*"):
                 path.unlink()
 

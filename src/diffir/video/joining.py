@@ -21,10 +21,11 @@ from diffir.errors import PictureError
 from diffir.files import whole_file
 
 from .encoding import Encoding, kind_of, prepare
-from .source import Look, Times, main_stream, opened, packets_of
+from .source import Look, Times, alpha_tags, main_stream, opened, packets_of
 from .work import Work
 
 if TYPE_CHECKING:
+    from av.container.core import Chapter
     from typing_extensions import Buffer
 
 logger = logging.getLogger(__name__)
@@ -44,6 +45,8 @@ class Joint:
     container: OutputContainer
     video: VideoStream
     others: dict[int, Stream]
+    begin: Fraction
+    """See `begin_of`."""
 
 
 class Nowhere(io.RawIOBase):
@@ -104,7 +107,7 @@ def join(
         # a folder's name with a colon might pass for a protocol.
         name = str(Path(file.name).absolute())
         joint = joined(container, source, look, name, target, encoding)
-        restored = video_packets(joint.video, look, times, work, told)
+        restored = video_packets(joint, look, times, work, told)
         others = other_packets(container, source, joint)
         try:
             for packet in heapq.merge(restored, others, key=moment):
@@ -145,8 +148,32 @@ def joined(
     out.metadata.update(
         {key: value for key, value in container.metadata.items() if key not in ABOUT_THE_FILE}
     )
-    out.set_chapters(container.chapters())
-    return Joint(container=out, video=video, others=others)
+    begin = begin_of(container)
+    out.set_chapters([earlier_chapter(chapter, begin) for chapter in container.chapters()])
+    return Joint(container=out, video=video, others=others, begin=begin)
+
+
+def begin_of(container: InputContainer) -> Fraction:
+    """The time, in seconds, at which an input begins and its output has 0.
+
+    Recordings count from whenever their clock began. An MP4 that begins late does so on purpose,
+    and players show nothing till then.
+    """
+    if container.format.name.startswith("mov"):
+        return Fraction(0)
+    return max(Fraction(0), Fraction(container.start_time or 0, av.time_base))
+
+
+def units(time: Fraction, time_base: Fraction | None) -> int:
+    """A time in seconds, in units of a time base."""
+    return round(time / (time_base or 1))
+
+
+def earlier_chapter(chapter: "Chapter", begin: Fraction) -> "Chapter":
+    """A chapter as it is when the input's times begin at 0."""
+    shift = units(begin, chapter["time_base"])
+    start, end = (max(0, chapter[side] - shift) for side in ("start", "end"))
+    return {**chapter, "start": start, "end": end}
 
 
 def add_video(
@@ -162,6 +189,8 @@ def add_video(
     if look.matrix:
         video.set_display_matrix(look.matrix)
     describe(video, main)
+    for key in alpha_tags(main):
+        video.metadata.pop(key, None)
     return video
 
 
@@ -196,18 +225,20 @@ def unfit(stream: Stream, target: Path) -> PictureError:
 
 
 def video_packets(
-    video: VideoStream, look: Look, times: Times, work: Work, told: Callable[[float], None]
+    joint: Joint, look: Look, times: Times, work: Work, told: Callable[[float], None]
 ) -> "Iterator[Packet[Stream]]":
     """The restored frames, each at its time."""
+    begin = units(joint.begin, look.time_base)
     shown = zip(times.starts, times.lengths, strict=True)
     count = work.segments(len(times))
     for index in range(count):
         for coded in work.packets(index):
             packet: Packet[Stream] = Packet(coded.data)
-            packet.stream = video
+            start, length = next(shown)
+            packet.stream = joint.video
             packet.time_base = look.time_base
-            packet.pts, packet.duration = next(shown)
-            packet.dts = packet.pts
+            packet.pts = packet.dts = start - begin
+            packet.duration = length
             packet.is_keyframe = coded.key
             yield packet
         told((index + 1) / count)
@@ -222,6 +253,9 @@ def other_packets(
         copy = joint.others.get(packet.stream_index)
         if copy is None or not packet.size or is_gap(packet):
             continue
+        begin = units(joint.begin, packet.time_base)
+        packet.dts = None if packet.dts is None else packet.dts - begin
+        packet.pts = None if packet.pts is None else packet.pts - begin
         if packet.dts is not None:  # recordings may repeat times, which no container takes
             packet.dts = max(packet.dts, last.get(copy.index, packet.dts - 1) + 1)
             packet.pts = max(packet.dts, packet.pts if packet.pts is not None else packet.dts)

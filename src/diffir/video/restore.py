@@ -110,7 +110,7 @@ def require_target(restorer: Restorer, source: Path, target: Path, overwrite: bo
 def tell_losses(source: Path, look: Look, encoding: Encoding) -> None:
     """Warn of what does not come out as it went in."""
     found = VideoFormat(look.pixels)
-    if any(component.is_alpha for component in found.components):
+    if look.has_alpha:
         logger.warning("%s has transparency, which the output has not", source)
     if look.hdr10 and encoding.codec != "libx265":
         logger.warning("%s says how bright it gets (HDR10), which the output does not", source)

@@ -48,6 +48,8 @@ class Look:
     hdr10: str
     """See `hdr10_of`."""
     interlaced: bool
+    has_alpha: bool
+    """Whether it has transparency, be it beside the frames, where VP8 and VP9 have it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +157,14 @@ def look_at(path: Path) -> Look:
             matrix=tuple(numbers(frame, "DISPLAYMATRIX")),
             hdr10=hdr10_of(frame),
             interlaced=frame.interlaced_frame,
+            has_alpha=any(part.is_alpha for part in frame.format.components)
+            or any(stream.metadata[key] == "1" for key in alpha_tags(stream)),
         )
+
+
+def alpha_tags(stream: VideoStream) -> list[str]:
+    """The keys of what a WebM says of transparency beside the frames."""
+    return [key for key in stream.metadata if key.lower() == "alpha_mode"]
 
 
 def decoded(container: InputContainer, stream: VideoStream, path: Path) -> Iterator[av.VideoFrame]:
@@ -275,7 +284,9 @@ def require_end(container: InputContainer, reached: float, path: Path) -> None:
     """Raise PictureError where the file promises much more than it has."""
     if container.duration is None or not container.format.name.startswith(TRUSTED_LENGTHS):
         return
-    promised = ((container.start_time or 0) + container.duration) / av.time_base
+    # Matroska's length is counted from 0, however late its content begins.
+    begin = 0 if container.format.name.startswith("matroska") else container.start_time or 0
+    promised = (begin + container.duration) / av.time_base
     if promised - reached > SLACK:
         raise PictureError(
             f"{path} ends at {reached:.1f} s of {promised:.1f} s, so a part is missing; "

@@ -122,6 +122,22 @@ def test_wrong_results_are_noticed_and_plain_torch_is_chosen(
     assert chosen(Wrong, monkeypatch) is Kernels
 
 
+def test_a_result_that_is_no_number_is_noticed_wherever_it_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Wrong(OneDNN):
+        def adder(self, weight: Tensor):  # of the trial's second result
+            run = super().adder(weight)
+
+            def spoilt(x: Tensor, total: Tensor) -> None:
+                run(x, total)
+                total[0, 0, 0] = torch.nan
+
+            return spoilt
+
+    assert chosen(Wrong, monkeypatch) is Kernels
+
+
 def test_what_is_slow_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice, "seconds", lambda kernels: 2.0 - (type(kernels) is Kernels))
     assert chosen(OneDNN, monkeypatch) is Kernels

@@ -1,0 +1,101 @@
+"""The directories of a TIFF, and of EXIF, which is one: how much they hold, told by their entries.
+
+Any number of entries may point at the same bytes, and a reader makes a copy for each.
+"""
+
+from collections.abc import Iterable, Iterator
+from struct import Struct
+from typing import Literal, TypeAlias
+
+SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
+SIZES |= {16: 8, 17: 8, 18: 8}
+"""Bytes of a value, by TIFF's number of its type."""
+PLAIN = {1, 2, 7}
+"""Types that are read as one string of bytes; of the others every value becomes an object."""
+BELOW = {34665, 34853, 40965}
+"""Tags that point at a directory: Exif, GPS, Interop."""
+MOST_NUMBERS = 2**18
+"""Entries and numbers: 500 × what a camera writes, and the strips of any picture of its size."""
+SPARE = 2**20
+"""Bytes that a small file's tags may hold, be it smaller than that."""
+
+Entry: TypeAlias = tuple[int, int, int, bytes]
+"""Tag, type, how many values, and these or where they are."""
+
+
+class Directories:
+    """Of a TIFF of so many bytes; what lies beyond its end is as if it were not there."""
+
+    def __init__(self, data: bytes, *, is_big: bool = False) -> None:
+        self.data, self.is_big = data, is_big  # BigTIFF; EXIF is none
+        self.order: Literal["little", "big"] = "little" if data.startswith(b"II") else "big"
+        order = "<" if self.order == "little" else ">"
+        count, offset, size = ("Q", "Q", 8) if is_big else ("H", "I", 4)
+        self.count, self.link = Struct(order + count), Struct(order + offset)
+        self.entry = Struct(f"{order}HH{offset}{size}s")
+
+    def first(self) -> int:
+        """Where the first one is."""
+        return self.number(self.link, 8 if self.is_big else 4)
+
+    def number(self, kind: Struct, place: int) -> int:
+        """The number at a place; 0 beyond the end."""
+        inside = place + kind.size <= len(self.data)
+        return kind.unpack_from(self.data, place)[0] if inside else 0
+
+    def pages(self) -> Iterator[int]:
+        """Where those of the pages are, without end where they go round in circles."""
+        place = self.first()
+        while place:
+            yield place
+            entries = self.number(self.count, place)
+            place = self.number(self.link, place + self.count.size + entries * self.entry.size)
+
+    def entries(self, place: int) -> Iterator[Entry]:
+        """What a directory holds."""
+        begin = place + self.count.size
+        end = min(begin + self.number(self.count, place) * self.entry.size, len(self.data))
+        for at in range(begin, end - self.entry.size + 1, self.entry.size):
+            yield self.entry.unpack_from(self.data, at)
+
+    def all_entries(self, places: Iterable[int]) -> Iterator[Entry]:
+        """What the directories at these places hold, and those below them, each once."""
+        waiting, seen = [*places], set[int]()
+        while waiting:
+            place = waiting.pop()
+            if place in seen:
+                continue
+            seen.add(place)
+            for entry in self.entries(place):
+                yield entry
+                if entry[0] in BELOW:
+                    waiting.append(self.pointed(entry))
+
+    def excess(self, places: Iterable[int]) -> str | None:
+        """What is too much in the directories at these places, and in those below them."""
+        numbers = size = 0
+        for entry in self.all_entries(places):
+            held = self.held(entry)
+            size += held
+            numbers += 1 if entry[1] in PLAIN or not held else 1 + entry[2]
+            if size > max(len(self.data), SPARE):
+                return "tags that hold more than the file"
+            if numbers > MOST_NUMBERS:
+                return f"tags of more than {MOST_NUMBERS} numbers"
+        return None
+
+    def held(self, entry: Entry) -> int:
+        """The bytes of an entry's values; none where they would lie beyond the end."""
+        _, kind, count, value = entry
+        size = SIZES.get(kind, 0) * count
+        is_here = size <= self.link.size
+        return size if is_here or self.link.unpack(value)[0] + size <= len(self.data) else 0
+
+    def pointed(self, entry: Entry) -> int:
+        """The whole number of an entry that has one."""
+        _, kind, _, value = entry
+        size = SIZES.get(kind, 0)
+        if size > self.link.size:
+            place = self.link.unpack(value)[0]
+            value = self.data[place : place + size]
+        return int.from_bytes(value[:size], self.order)
