@@ -36,7 +36,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("photos").mkdir()
     for index in range(10):
         y = 20 * index
-        Image.fromarray(PHOTO[y : y + 56, 100:164]).save(f"photos/{index}.png")
+        Image.fromarray(PHOTO[y : y + 64, 100:164]).save(f"photos/{index}.png")
     return tmp_path
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -22,7 +23,7 @@ from diffir.distributed import cluster, on_ray, restore_on_ray
 from diffir.errors import DeviceError, WeightsError
 from diffir.inference import Restorer
 from diffir.inference.batch import restore_files
-from diffir.inference.jobs import plan
+from diffir.inference.jobs import Job, plan
 from diffir.inference.manifest import NAME, Settings, open_manifest
 
 ray = pytest.importorskip("ray", reason="Ray is not installed, or has no release for this Python")
@@ -110,6 +111,17 @@ def kill_one_at_work() -> None:
     os.kill(found[0], signal.SIGKILL)
 
 
+def errors_when_one_is_killed(jobs: list[Job], **options) -> dict[str, str | None]:
+    """What failed on the cluster, and why, by name, when the process at a slow picture is killed.
+
+    Results are taken all the while, for workers are given no more than is taken from them.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        outcomes = thread.submit(list, restore_on_ray(BUILD, jobs, workers=1, seed=5, **options))
+        kill_one_at_work()
+        return {outcome.job.source.stem: outcome.error for outcome in outcomes.result()}
+
+
 def no_actor_is_left() -> bool:
     ends = time.monotonic() + 20
     while ray.available_resources().get("CPU") != 2 and time.monotonic() < ends:
@@ -136,13 +148,8 @@ def test_a_cluster_makes_the_files_and_lines_that_one_process_makes():
 def test_a_killed_worker_costs_nothing_but_time_and_makes_nothing_twice():
     slow("3")
     jobs = plan([Path("in")], Path("out"))
-    with (
-        open_manifest(Path("out"), SETTINGS, jobs) as manifest,
-        closing(restore_on_ray(BUILD, jobs, workers=1, seed=5, manifest=manifest)) as outcomes,
-    ):
-        first = next(outcomes)
-        kill_one_at_work()
-        errors = {item.job.source.stem: item.error for item in (first, *outcomes)}
+    with open_manifest(Path("out"), SETTINGS, jobs) as manifest:
+        errors = errors_when_one_is_killed(jobs, manifest=manifest)
     assert [name for name, error in errors.items() if error] == ["bad"]
     assert contents("out") == made_alone()
     assert len(Path("out", NAME).read_text().splitlines()) == 6
@@ -153,10 +160,7 @@ def test_a_file_that_its_processes_die_at_fails_in_the_end_and_the_rest_goes_on(
     monkeypatch.setattr(on_ray, "LIVES", 1)
     slow("3")
     jobs = plan([Path("in")], Path("out"))
-    with closing(restore_on_ray(BUILD, jobs, workers=1, seed=5)) as outcomes:
-        first = next(outcomes)
-        kill_one_at_work()
-        errors = {item.job.source.stem: item.error for item in (first, *outcomes)}
+    errors = errors_when_one_is_killed(jobs)
     assert errors.pop("3").startswith("in/3.png: 1 processes died at it")
     assert [name for name, error in errors.items() if error] == ["bad"]
     assert contents("out").keys() == {"0.png", "1.png", "2.png", "4.png"}
@@ -168,7 +172,7 @@ from functools import partial
 from pathlib import Path
 from diffir.distributed import cluster, restore_on_ray
 from diffir.inference import Restorer
-from diffir.inference.jobs import plan
+from diffir.inference.jobs import Job, plan
 from diffir.inference.manifest import Settings, open_manifest
 jobs = plan([Path("in")], Path("out"))
 build = partial(Restorer.from_pretrained, "toy.safetensors", device="cpu")
