@@ -139,7 +139,7 @@ def test_a_run_goes_on_by_its_folder_alone() -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["toy", "--resume", "run"], "--resume takes all from the run"),
+        (["toy", "--resume", "run"], "--resume takes recipe, data and networks from the run"),
         (["--resume", "photos"], "photos holds no run"),
         (["toy", "--data", "photos"], "RECIPE, --data and -o are wanted"),
         (["finetune", "--data", "photos", "-o", "run"], "finetune wants a network"),

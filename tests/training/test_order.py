@@ -172,8 +172,14 @@ def test_a_run_goes_on_by_its_folder_alone(tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--resume", "run", "--set", "seed=1"], "--resume takes all from the run but devices"),
-        (["--resume", "run", "--data", "dead-leaves"], "--resume takes all from the run"),
+        (
+            ["--resume", "run", "--set", "seed=1"],
+            "--resume takes recipe, data and networks from the run",
+        ),
+        (
+            ["--resume", "run", "--data", "dead-leaves"],
+            "--resume takes recipe, data and networks from the run",
+        ),
         (["toy-sr", "-o", "run"], "RECIPE, --data and -o are wanted, or --resume"),
         ([], "RECIPE, --data and -o are wanted"),
         (["--resume", "run"], "run holds no run"),

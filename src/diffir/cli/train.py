@@ -88,7 +88,7 @@ def train(
 
     if resume is not None:
         if name or data or output or settings or start or teacher or val:
-            raise fail("--resume takes all from the run but devices; leave the rest out")
+            raise fail("--resume takes recipe, data and networks from the run; leave them out")
         order = order_of_run(resume)
     elif name and data and output:
         order = order_of(
