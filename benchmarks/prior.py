@@ -150,6 +150,8 @@ VARIANTS = {
     "variance and covariance": Variant(
         ("ipr_variance_weight=0.01", "ipr_covariance_weight=0.0004")
     ),
+    "entropy": Variant(("ipr_entropy_weight=0.003",)),
+    "all of LQ's resolution": Variant(("network.cpen_reduction=0.25",)),
     "deeper CPEN": Variant(("network.cpen_blocks=5",)),
     "mean and deviation pooled": Variant(("network.cpen_pooling=mean_std",)),
     "Z of 64 numbers": Variant(("network.ipr_dim=64",)),

@@ -22,7 +22,8 @@ LAYERS = [
     {"recipe", "checkpoints"},
     {"data"},
     {"images", "losses", "model", "tasks"},
-    {"errors", "files", "threads", "_version"},
+    {"files", "libraries", "threads", "_version"},
+    {"errors"},
 ]
 MODEL_MAY_IMPORT = {"torch", "einops"}
 HEAVY = {

@@ -8,6 +8,7 @@ DiffIRError                 the base: catches everything below; the command line
 ├── RecipeError             a training recipe or a network's numbers that contradict themselves
 ├── DataError               a training or validation set that is empty, unpaired or too small
 ├── DeviceError             a device that this machine does not have, or that ran out of memory
+├── MissingLibraryError     an optional library that is not installed
 └── StoppedError            work that its caller asked to stop
 """
 
@@ -38,6 +39,10 @@ class DataError(DiffIRError):
 
 class DeviceError(DiffIRError):
     """A device that this machine does not have, or that ran out of memory."""
+
+
+class MissingLibraryError(DiffIRError):
+    """An optional library that is not installed; the message names the extra that installs it."""
 
 
 class StoppedError(DiffIRError):

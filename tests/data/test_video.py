@@ -28,7 +28,7 @@ from diffir.data.video import (
     frames_of,
     sharp_windows,
 )
-from diffir.errors import DataError
+from diffir.errors import DataError, MissingLibraryError
 
 ASTRONAUT, COFFEE = data.astronaut(), data.coffee()
 
@@ -334,6 +334,8 @@ def test_without_pyav_folders_work_and_videos_name_the_extra(
     write_video(tmp_path / "film.mp4", pan(7))
     monkeypatch.setitem(sys.modules, "av", None)  # as if it were not installed
     film, walk = clips([tmp_path / "film.mp4", write_frames(tmp_path / "walk", pan(7))])
-    with pytest.raises(DataError, match=r"pip install 'diffir\[video\]', or give a folder"):
+    with pytest.raises(
+        MissingLibraryError, match=r"film.mp4 needs av, .*'diffir\[video\]'"
+    ):
         PairWriter(folder=tmp_path / "set").write(film)
     assert PairWriter(folder=tmp_path / "set").write(walk).made == 1

@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 import diffir.export.make as module
 from diffir.checkpoints import Checkpoint, format
 from diffir.cli.app import app
-from diffir.errors import DataError, DeviceError, WeightsError
+from diffir.errors import DataError, MissingLibraryError, WeightsError
 from diffir.export import Target, export, open_file
 from diffir.export.check import SIZES, check
 from diffir.export.graph import padded, trace
@@ -236,7 +236,7 @@ def test_a_library_that_is_missing_is_told_before_the_work(
 ) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
     monkeypatch.setattr(module, "trace", None)
-    with pytest.raises(DeviceError, match=r"pip install 'diffir\[openvino\]'"):
+    with pytest.raises(MissingLibraryError, match=r"openvino.*pip install 'diffir\[openvino\]'"):
         export("sr-x4-lite", tmp_path / "out.xml", "openvino")
 
 

@@ -19,6 +19,7 @@ def test_what_follows_from_unshuffle_and_upscale(
     assert (config.scale, config.multiple_of) == (scale, multiple)
     assert config.cpen_unshuffle == cpen_unshuffle
     assert replace(config, cpen_reduction=2).cpen_unshuffle == 2 * cpen_unshuffle
+    assert replace(config, cpen_reduction=scale / 4).cpen_unshuffle == 1
 
 
 @pytest.mark.parametrize(
@@ -31,6 +32,8 @@ def test_what_follows_from_unshuffle_and_upscale(
         {"timesteps": -1},
         {"timesteps": 0, "insert_variance": True},
         {"cpen_reduction": 3},
+        {"cpen_reduction": 0.125},
+        {"upscale": 4, "cpen_reduction": 0.5},
         {"beta_start": 0.0},
         {"beta_end": 1.0},
         {"dim": 0},

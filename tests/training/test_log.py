@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from diffir.errors import DiffIRError
+from diffir.errors import MissingLibraryError
 from diffir.training.log import RunLog
 
 GRAY = torch.full((3, 4, 6), 0.5)
@@ -175,5 +175,7 @@ def test_without_tensorboard_the_message_names_the_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(DiffIRError, match=r"not installed; run pip install 'diffir\[train\]'"):
+    with pytest.raises(
+        MissingLibraryError, match=r"not installed; run pip install 'diffir\[train\]'"
+    ):
         RunLog(tmp_path)

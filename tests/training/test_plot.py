@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from diffir.errors import DiffIRError, PictureError
+from diffir.errors import DiffIRError, MissingLibraryError, PictureError
 from diffir.training.curves import curves_of, running_mean, spans_of
 from diffir.training.plot import drawn, panels_of, plot_run
 from diffir.training.runs import losses_of
@@ -165,7 +165,9 @@ def test_without_matplotlib_the_message_names_the_extra(
 ) -> None:
     write_log(tmp_path, LINES)
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(DiffIRError, match=r"not installed; run pip install 'diffir\[train\]'"):
+    with pytest.raises(
+        MissingLibraryError, match=r"not installed; run pip install 'diffir\[train\]'"
+    ):
         plot_run(tmp_path, tmp_path / "plot.png")
 
 

@@ -16,7 +16,7 @@ from diffir.checkpoints import format
 from diffir.data import Batch, Draws
 from diffir.errors import RecipeError
 from diffir.loading import load_checkpoint
-from diffir.losses.variety import ipr_covariance, ipr_variance
+from diffir.losses.variety import ipr_covariance, ipr_entropy, ipr_variance
 from diffir.model import DiffIRConfig, DiffIRS1, DiffIRS2
 from diffir.presets import RECIPES, Preset, choose
 from diffir.recipe import PixelL1, Recipe
@@ -72,8 +72,7 @@ def photos(tmp_path: Path) -> Path:
 
 def test_by_default_stage_1_is_the_authors() -> None:
     recipe = Recipe()
-    weights = recipe.teacher_noise, recipe.ipr_variance_weight, recipe.ipr_covariance_weight
-    assert (*weights, recipe.modulation_rate) == (0, 0, 0, 1)
+    assert (recipe.teacher_noise, recipe.variety(), recipe.modulation_rate) == (0, {}, 1)
     stage, batch = stage_1(), batch_of()
     noise = stage.noise(Draws((0,), (0, 1)))
     terms, restored = stage(batch, noise)
@@ -94,6 +93,19 @@ def test_variety_is_that_of_vicreg() -> None:
     assert float(ipr_variance(100 * ipr)) == 0
 
 
+def test_entropy_is_told_by_how_far_the_nearest_is() -> None:
+    ipr = drawn(5, 4)
+    z = ipr.double().numpy()
+    z /= np.linalg.norm(z, axis=1, keepdims=True)
+    apart = np.linalg.norm(z[:, None] - z, axis=2) + 9 * np.eye(5)
+    assert float(ipr_entropy(ipr)) == pytest.approx(-np.log(apart.min(axis=1)).mean(), rel=1e-4)
+    assert float(ipr_entropy(7 * ipr)) == pytest.approx(float(ipr_entropy(ipr)), rel=1e-4)
+    twins = torch.cat([ipr, ipr]).requires_grad_()
+    ipr_entropy(twins).backward()
+    assert twins.grad is not None
+    assert twins.grad.isfinite().all()
+
+
 def test_variety_is_weighted_beside_the_pixels_and_reaches_cpen() -> None:
     stage, batch = stage_1(ipr_variance_weight=3, ipr_covariance_weight=5), batch_of()
     terms, restored = stage(batch, {})
@@ -105,6 +117,9 @@ def test_variety_is_weighted_beside_the_pixels_and_reaches_cpen() -> None:
     (terms["ipr_variance"] + terms["ipr_covariance"]).backward()
     assert all(p.grad is not None for p in stage.model.cpen.parameters())
     assert [*stage_1(ipr_variance_weight=3)(batch, {})[0]] == ["pixel_l1", "ipr_variance"]
+    terms = stage_1(ipr_entropy_weight=2)(batch, {})[0]
+    assert [*terms] == ["pixel_l1", "ipr_entropy"]
+    torch.testing.assert_close(terms["ipr_entropy"], 2 * ipr_entropy(ipr))
 
 
 # Noise
@@ -282,7 +297,13 @@ def test_a_constant_is_tuned_further_from_what_stage_1_left(tmp_path: Path, phot
 
 
 @pytest.mark.parametrize(
-    "setting", ["network.ipr_norm=batch", "ipr_variance_weight=1", "ipr_covariance_weight=1"]
+    "setting",
+    [
+        "network.ipr_norm=batch",
+        "ipr_variance_weight=1",
+        "ipr_covariance_weight=1",
+        "ipr_entropy_weight=1",
+    ],
 )
 def test_one_picture_has_no_spread(tmp_path: Path, photos: Path, setting: str) -> None:
     with pytest.raises(RecipeError, match="a batch of 1 in 1 parts"):

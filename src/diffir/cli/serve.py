@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from diffir.libraries import needed
+
 from .app import (
     Device,
     Host,
@@ -55,14 +57,10 @@ def serve(
     ] = 60,
 ) -> None:
     """Serve networks over HTTP (docs/serving.md); an API key is read from DIFFIR_API_KEY."""
-    try:
+    with needed("serve", "serving"):
         from diffir.serving import Settings, build_app
         from diffir.serving.server import is_loopback, listen, load_models
         from diffir.serving.server import serve as answer
-    except ImportError as error:
-        raise fail(
-            f"serving needs {error.name}; install it with `pip install 'diffir[serve]'`"
-        ) from error
     import torch
 
     from diffir.inference.engine import bytes_of

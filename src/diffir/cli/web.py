@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from diffir.libraries import needed
+
 from .app import (
     Device,
     Host,
@@ -36,14 +38,10 @@ def web(
     max_pixels: Annotated[int, typer.Option(min=1, help="Largest photo")] = 50_000_000,
 ) -> None:
     """Open a page on which photos are restored in the browser (docs/app.md)."""
-    try:
+    with needed("app", "the page"):
         from diffir.app.launch import opened, until_told_to_stop
         from diffir.serving import Settings
         from diffir.serving.server import is_loopback, load_models
-    except ImportError as error:
-        raise fail(
-            f"the page needs {error.name}; install it with `pip install 'diffir[app]'`"
-        ) from error
     import torch
 
     from diffir.inference.engine import bytes_of

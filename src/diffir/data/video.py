@@ -21,6 +21,7 @@ from pydantic import AfterValidator, Field
 from diffir.errors import DataError
 from diffir.files import write_whole
 from diffir.images import Picture, read
+from diffir.libraries import needed
 
 from .draws import generator
 from .folders import PICTURE_SUFFIXES
@@ -146,15 +147,11 @@ def video_frames(path: Path) -> Iterator[Frame]:
     """The frames of a video file, upright.
 
     Raises:
-        DataError: when it is no video, is damaged, or PyAV is not installed.
+        DataError: when it is no video, or is damaged.
+        MissingLibraryError: when PyAV is not installed.
     """
-    try:
+    with needed("video", f"reading the video {path}"):
         import av
-    except ImportError:
-        raise DataError(
-            f"{path} is a file, and reading videos takes PyAV, which is not installed; "
-            "run pip install 'diffir[video]', or give a folder of its frames as pictures"
-        ) from None
     try:
         # An open file and no protocols: a playlist that poses as a video reaches no other file.
         with (

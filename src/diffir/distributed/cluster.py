@@ -10,6 +10,7 @@ from threading import current_thread, main_thread
 from typing import Any
 
 from diffir.errors import DeviceError
+from diffir.libraries import needed
 
 LOCAL = "local"
 """Instead of an address: a cluster of this machine alone, which ends with the block."""
@@ -57,16 +58,12 @@ def sigterm_kept() -> Iterator[None]:
 
 
 def imported() -> Any:
-    """The module `ray`, which tells nobody that it is used; raises DeviceError."""
+    """The module `ray`, which sends no telemetry; raises MissingLibraryError."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # Its new default, without the warning of that
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    try:
+    with needed("ray", "a cluster"):
         import ray
-    except ImportError as error:
-        raise DeviceError(
-            f"a cluster needs {error.name}; install it with `pip install 'diffir[ray]'`"
-        ) from error
     return ray
 
 

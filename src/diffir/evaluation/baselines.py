@@ -19,6 +19,7 @@ from diffir.data.kernels import filter2d, gaussian_kernel
 from diffir.data.motion import linear_to_srgb, srgb_to_linear
 from diffir.data.pixels import to_pixels
 from diffir.errors import DataError
+from diffir.libraries import needed
 
 LAPLACIAN = ((0.0, -1.0, 0.0), (-1.0, 4.0, -1.0), (0.0, -1.0, 0.0))
 TINY = 1e-12
@@ -123,12 +124,10 @@ def filled_by_opencv(lq: Tensor, mask: Tensor, method: str) -> Tensor:
     """In 8 bits, with OpenCV's usual radius of 3.
 
     Raises:
-        DataError: when OpenCV is not installed.
+        MissingLibraryError: when OpenCV is not installed.
     """
-    try:
+    with needed("evaluation", "this baseline"):
         import cv2
-    except ImportError:
-        raise missing("OpenCV") from None
     filled = [
         np.asarray(cv2.inpaint(to_pixels(image[None].cpu()), hole, 3, getattr(cv2, method)))
         for image, hole in zip(lq, holes(mask), strict=True)
@@ -140,12 +139,10 @@ def biharmonic(lq: Tensor, mask: Tensor) -> Tensor:
     """Holes filled as smoothly as can be (Damelin & Hoang 2018), by scikit-image.
 
     Raises:
-        DataError: when scikit-image is not installed.
+        MissingLibraryError: when scikit-image is not installed.
     """
-    try:
+    with needed("evaluation", "this baseline"):
         from skimage.restoration import inpaint_biharmonic
-    except ImportError:
-        raise missing("scikit-image") from None
     filled = [
         inpaint_biharmonic(image.permute(1, 2, 0).numpy(), hole, channel_axis=-1)
         for image, hole in zip(lq.cpu().double(), holes(mask), strict=True)
@@ -168,14 +165,6 @@ def holes(mask: Tensor) -> list[NDArray[np.uint8]]:
             "picture, or another --degradation"
         )
     return found
-
-
-def missing(library: str) -> DataError:
-    """The error for a baseline whose library is not there."""
-    return DataError(
-        f"{library} is not installed, which this baseline takes; "
-        "run pip install 'diffir[evaluation]'"
-    )
 
 
 ENLARGEMENTS = {"nearest": nearest, "bicubic": bicubic, "lanczos": lanczos}

@@ -3,17 +3,10 @@
 import importlib
 from typing import Any
 
-from diffir.errors import DeviceError
+from diffir.libraries import needed
 
 
 def library(name: str) -> Any:
-    """The module of a name; raises DeviceError where its package is not installed."""
-    try:
+    """The module of a name; raises MissingLibraryError where its package is not installed."""
+    with needed("openvino" if name == "openvino" else "export", "this format"):
         return importlib.import_module(name)
-    except ImportError as error:
-        package = name.partition(".")[0]
-        extra = "openvino" if package == "openvino" else "export"
-        raise DeviceError(
-            f"{package} is not installed, or does not work here ({error}); "
-            f"run pip install 'diffir[{extra}]'"
-        ) from error

@@ -53,7 +53,7 @@ def config_of(shapes: Shapes) -> DiffIRConfig:
         norm_bias=f"{first[0]}.norm1.bias" in shapes,
         ipr_dim=ipr_dim,
         cpen_blocks=count(shapes, "cpen.blocks", "body.0.weight"),
-        cpen_reduction=cpen_unshuffle * upscale // (4 * unshuffle),
+        cpen_reduction=cpen_unshuffle * upscale / (4 * unshuffle),
         denoiser_layers=count(shapes, "denoiser.layers", "weight") - 1,
     )
     taught = GUIDED | {"denoiser_layers": config.denoiser_layers}

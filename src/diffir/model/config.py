@@ -39,9 +39,10 @@ class DiffIRConfig:
     """4C', length of the IR prior representation Z."""
     cpen_blocks: int = 5
     """Residual blocks of CPEN."""
-    cpen_reduction: int = 1
+    cpen_reduction: float = 1
     """Further pixel-unshuffle of CPEN's input; 1 in the published models. 2 makes CPEN 4 times
-    cheaper: in small SR networks, CPEN at LQ's full resolution costs more than DIRformer."""
+    cheaper: in small SR networks, CPEN at LQ's full resolution costs more than DIRformer. At scale
+    1 CPEN sees a quarter of the resolution; 0.25 shows it all, for 16 times the cost."""
     denoiser_layers: int = 1
     """N, layers of the denoiser after the first."""
 
@@ -108,8 +109,12 @@ class DiffIRConfig:
                     f"{heads} heads do not divide the {self.dim << level} channels "
                     f"of level {level + 1}"
                 )
-        if self.cpen_reduction not in (1, 2):
-            raise ValueError(f"cpen_reduction {self.cpen_reduction} found; it must be 1 or 2")
+        least = self.scale / 4
+        if self.cpen_reduction not in (0.25, 0.5, 1, 2) or self.cpen_reduction < least:
+            raise ValueError(
+                f"cpen_reduction {self.cpen_reduction:g} found at scale {self.scale}; it must be "
+                f"0.25, 0.5, 1 or 2, and at this scale {least:g} or more"
+            )
         if self.ipr_dim % 4 or self.ipr_dim < 4:
             raise ValueError(f"ipr_dim {self.ipr_dim} found; it must divide by 4")
         if self.dim < 2 or self.dim % 2 or self.timesteps < 0 or self.denoiser_layers < 1:
@@ -175,7 +180,7 @@ class DiffIRConfig:
     @property
     def cpen_unshuffle(self) -> int:
         """Pixel-unshuffle of LQ in front of CPEN; GT's is `scale` times as large, so they meet."""
-        return self.cpen_reduction * 4 // self.scale
+        return int(self.cpen_reduction * 4) // self.scale
 
     @property
     def cpen_lq_channels(self) -> int:

@@ -43,7 +43,7 @@ class Recipe(Values):
     serves the prior phase alone, for nothing comes out of the chain that a restorer could use."""
     ipr_init: Literal["torch", "he"] = "torch"
     """What CPEN and denoiser begin with: PyTorch's usual weights, or He's, which keep alive what
-    differs between pictures. `torch` is the authors' form, as are the next six's neutral values
+    differs between pictures. `torch` is the authors' form, as are the next seven's neutral values
     (docs/prior.md)."""
     teacher_noise: NotNegative = 0.0
     """σ of Gaussian noise on Z in stage 1, in units of Z's root mean square over the batch: a
@@ -52,6 +52,8 @@ class Recipe(Values):
     """In stage 1, of VICReg's variance term: the numbers of Z shall differ between pictures."""
     ipr_covariance_weight: NotNegative = 0.0
     """In stage 1, of VICReg's covariance term: the numbers of Z shall not say the same."""
+    ipr_entropy_weight: NotNegative = 0.0
+    """In stage 1, of an estimate of the entropy of Z's direction: no two pictures shall be near."""
     facts_weight: NotNegative = 0.0
     """In stage 1, of the error of a linear layer that reads off Z what was drawn when LQ was made:
     blur, noise, quality, the share of the hole."""
@@ -68,6 +70,12 @@ class Recipe(Values):
     precision: Literal["float32", "bfloat16"] = "float32"
     """bfloat16 is autocast: weights, optimizer and losses stay in float32. A device without
     instructions for it trains in float32."""
+
+    def variety(self) -> dict[str, float]:
+        """The weights of what keeps Z from being alike for all pictures, where not 0, by term."""
+        names = "ipr_variance", "ipr_covariance", "ipr_entropy"
+        weights: dict[str, float] = {name: getattr(self, f"{name}_weight") for name in names}
+        return {name: weight for name, weight in weights.items() if weight}
 
     def phases(self) -> dict[str, Phase]:
         """Those that run, by name, in order."""

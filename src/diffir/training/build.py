@@ -245,8 +245,7 @@ def require_prior(preset: Preset, shares: int) -> None:
             f"leave it out ({guessing[0]}=null), for stage 1 alone trains this network"
         )
     require_facts(recipe)
-    spread = preset.config.ipr_norm == "batch" or recipe.ipr_variance_weight
-    if "stage1" not in phases or not (spread or recipe.ipr_covariance_weight):
+    if "stage1" not in phases or not (preset.config.ipr_norm == "batch" or recipe.variety()):
         return
     smallest = min(batch for _, batch in phases["stage1"].all_sizes())
     if smallest < 2 * shares:

@@ -19,7 +19,7 @@ from diffir.losses import (
     negative_psnr,
     pixel_l1,
 )
-from diffir.losses.variety import ipr_covariance, ipr_variance
+from diffir.losses.variety import ipr_covariance, ipr_entropy, ipr_variance
 from diffir.recipe import (
     Charbonnier,
     IPRLoss,
@@ -57,13 +57,14 @@ def ipr_term(settings: IPRLoss, guessed: Tensor, true: Tensor) -> Tensor:
     return settings.weight * kinds[settings.kind](guessed.float(), true.float())
 
 
-def variety_terms(ipr: Tensor, variance_weight: float, covariance_weight: float) -> Terms:
-    """What keeps the IPRs (B, 4C') of a whole batch from being alike, weighted; without 0s."""
+def variety_terms(ipr: Tensor, weights: dict[str, float]) -> Terms:
+    """What keeps the IPRs (B, 4C') of a whole batch from being alike, weighted, by name."""
     kinds = {
-        "ipr_variance": (variance_weight, ipr_variance),
-        "ipr_covariance": (covariance_weight, ipr_covariance),
+        "ipr_variance": ipr_variance,
+        "ipr_covariance": ipr_covariance,
+        "ipr_entropy": ipr_entropy,
     }
-    return {name: weight * term(ipr) for name, (weight, term) in kinds.items() if weight}
+    return {name: weight * kinds[name](ipr) for name, weight in weights.items()}
 
 
 def perceptual_loss(settings: Perceptual) -> nn.Module:

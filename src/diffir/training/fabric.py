@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
-from diffir.errors import DeviceError, RecipeError
+from diffir.errors import DeviceError
+from diffir.libraries import needed
 
 from .sharding import sharded_parallel
 
@@ -31,14 +32,10 @@ def opened_fabric(
 
     Raises:
         DeviceError: when there are not so many devices, or nobody to share with.
-        RecipeError: when training's libraries are not installed.
+        MissingLibraryError: when training's libraries are not installed.
     """
-    try:
+    with needed("train", "training"):
         from lightning_fabric import Fabric
-    except ImportError as error:
-        raise RecipeError(
-            f"training needs {error.name}; install it with `pip install 'diffir[train]'`"
-        ) from error
     count = processes or told_processes()
     if device.type == "cuda" and count > torch.cuda.device_count():
         raise DeviceError(

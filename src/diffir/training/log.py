@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from diffir.data.pixels import to_pixels
-from diffir.errors import DiffIRError
 from diffir.files import write_whole
 from diffir.images import Picture
+from diffir.libraries import needed
 
 from .runs import LOG, PHASES, Line, read_log
 
@@ -99,14 +99,9 @@ class RunLog:
 
 
 def writer_class() -> "type[SummaryWriter]":
-    """TensorBoard's writer. Raises DiffIRError where it is not installed."""
-    try:
+    """TensorBoard's writer. Raises MissingLibraryError where it is not installed."""
+    with needed("train", "training"):
         from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        raise DiffIRError(
-            "training tells of itself by TensorBoard, which is not installed; "
-            "run pip install 'diffir[train]'"
-        ) from None
     return SummaryWriter
 
 

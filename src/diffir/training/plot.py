@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from diffir.errors import DiffIRError, PictureError
 from diffir.files import write_whole
+from diffir.libraries import needed
 
 from .curves import Curve, Span, beginning, curves_of, running_mean, spans_of
 from .runs import LOG, facts_of, losses_of, read_log, scores_of
@@ -90,13 +91,9 @@ def panels_of(spans: list[Span]) -> list[Panel]:
 
 
 def drawn(panels: list[Panel], spans: list[Span]) -> "Figure":
-    """The panels on a page. Raises DiffIRError where matplotlib is not installed."""
-    try:
+    """The panels on a page. Raises MissingLibraryError where matplotlib is not installed."""
+    with needed("train", "plotting"):
         from matplotlib.figure import Figure
-    except ImportError:
-        raise DiffIRError(
-            "plots take matplotlib, which is not installed; run pip install 'diffir[train]'"
-        ) from None
     heights = [panel.height for panel in panels]
     size = (WIDTH, 1.2 + INCHES * sum(heights))
     figure = Figure(figsize=size, layout="constrained")  # no pyplot, hence no window and no state

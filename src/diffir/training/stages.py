@@ -87,8 +87,8 @@ class Stage1(Stage):
 
     def variety(self, ipr: Tensor) -> Terms:
         """Terms of the IPRs (B, 4C') of all processes."""
-        weights = self.recipe.ipr_variance_weight, self.recipe.ipr_covariance_weight
-        return variety_terms(whole_batch(ipr.float()), *weights) if any(weights) else {}
+        weights = self.recipe.variety()
+        return variety_terms(whole_batch(ipr.float()), weights) if weights else {}
 
 
 def reader_of(recipe: Recipe, config: DiffIRConfig) -> FactsReader:

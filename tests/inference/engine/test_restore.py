@@ -71,6 +71,7 @@ DEPARTURES = {
     "spread": {"cpen_pooling": "mean_std"},
     "logarithm of spread": {"cpen_pooling": "mean_log_std"},
     "residual denoiser": {"denoiser_residual": True},
+    "half of LQ": {"cpen_reduction": 0.5},
     "no diffusion": {"timesteps": 0},
     "constant": {"constant_ipr": True, "timesteps": 0},
 }
