@@ -60,7 +60,7 @@ def test_told_to_stop_it_ends_with_0_and_leaves_no_file(files, tmp_path):
 
 def test_other_computers_are_let_in_by_a_plain_word_alone(monkeypatch, files):
     for host in ("0.0.0.0", "::", "example.org"):
-        assert "say --no-key if that is meant" in refused("--host", host)
+        assert "add --no-key if that is intended" in refused("--host", host)
     listened = []
 
     def stop(_restorers, _settings, *, host, port):

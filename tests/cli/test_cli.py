@@ -277,7 +277,7 @@ def test_ctrl_c_leaves_whole_pictures_and_no_half_ones(here):
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert errors == "interrupted; whole files stay, nothing half-written is left\n"
+    assert errors == "interrupted; finished files are kept, nothing half-written is left\n"
     written = sorted(path for path in Path("out").iterdir() if path.name != "manifest.jsonl")
     assert 1 <= len(written) < 300
     assert {(path.suffix, read(path).width) for path in written} == {(".png", 32)}
@@ -316,7 +316,7 @@ def test_help_imports_nothing_heavy(verb):
     heavy = {"torch", "numpy", "PIL", "safetensors", "einops", "tifffile", "imagecodecs", "yaml"}
     assert not heavy & set(loaded)
     assert {name for name in loaded if name.startswith("diffir.")} <= {
-        *("diffir._version", "diffir.errors", "diffir.cli", "diffir.cli.app"),
+        *("diffir._version", "diffir.errors", "diffir.libraries", "diffir.cli", "diffir.cli.app"),
         *(f"diffir.cli.{verb.replace('-', '_')}" for verb in VERBS),
         *("diffir.cli.data", "diffir.cli.data.app", "diffir.cli.restoring", "diffir.cli.web"),
         *(f"diffir.cli.data.{verb.replace('-', '_')}" for verb in DATA_VERBS),
@@ -344,7 +344,7 @@ def test_models_lists_every_preset_with_its_weights_their_score_and_seconds(here
     assert "not bundled" in facts["sr-x1"]
     for name, preset in PRESETS.items():
         scored = re.search(
-            r"bundled, \d\.\d MB; \d\d\.\d\d dB on .*\); \d+\.\d s a megapixel of", facts[name]
+            r"bundled, \d\.\d MB; \d\d\.\d\d dB on .*\); \d+\.\d s per megapixel of", facts[name]
         )
         assert bool(scored) == (bundled_file(preset) is not None)
     first = [*facts][: sum("not bundled" not in told for told in facts.values())]

@@ -56,9 +56,9 @@ def test_a_file_is_measured_where_asked(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ("deblur --size 12xx", "error: --size 12xx found; wanted is 256 or, width first, 640x480"),
+        ("deblur --size 12xx", "error: --size 12xx found; give 256 or, width first, 640x480"),
         ("deblur --size 0x64", "error: --size 0x64 found"),
-        ("deblur --size 99999", "error: --size 99999 found; wanted are"),
+        ("deblur --size 99999", "error: --size 99999 found; each side must be"),
         ("nope --size 64", "error: no file and no preset 'nope' found"),
         ("deblur --size 64 --device gpu", "error: device 'gpu' is not known"),
     ],

@@ -97,7 +97,7 @@ def test_a_bad_video_fails_in_a_line_while_others_go_on() -> None:
         (["walk", "--frames", "9"], "walk has 8 frames, and a window takes at least 9"),
         (["walk", "--frames", "8"], "an odd number of frames is wanted"),
         (["walk", "--frames", "9-7"], "the smaller number comes first"),
-        (["walk", "--frames", "many"], "--frames many found; wanted is an odd number or a range"),
+        (["walk", "--frames", "many"], "--frames many found; give an odd number or a range"),
         (["walk", "--gamma", "0"], "--gamma: Input should be greater than 0 (0.0 found)"),
         (["walk", "--cut", "2"], "--cut: Input should be less than or equal to 1 (2.0 found)"),
     ],

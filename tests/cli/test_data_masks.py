@@ -68,10 +68,10 @@ def test_the_size_is_the_names_or_that_asked_for(words: list[str], size: tuple[i
     ("words", "sentence"),
     [
         (["wide", "set"], "'wide' found; wanted is one of wide-"),
-        (["everyday", "set", "--size", "64x"], "--size 64x found; wanted is 256 or"),
-        (["everyday", "set", "--size", "0"], "--size 0 found; wanted is 256 or"),
-        (["everyday", "set", "--size", "4"], "wanted are 16 to 16384 pixels a side"),
-        (["everyday", "set", "--size", "64x99999"], "wanted are 16 to 16384 pixels a side"),
+        (["everyday", "set", "--size", "64x"], "--size 64x found; give 256 or"),
+        (["everyday", "set", "--size", "0"], "--size 0 found; give 256 or"),
+        (["everyday", "set", "--size", "4"], "each side must be 16 to 16384 pixels"),
+        (["everyday", "set", "--size", "64x99999"], "each side must be 16 to 16384 pixels"),
     ],
 )
 def test_a_mistake_is_a_sentence_and_writes_nothing(words: list[str], sentence: str) -> None:

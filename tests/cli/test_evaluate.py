@@ -177,7 +177,7 @@ def test_where_no_picture_can_be_judged_there_is_a_sentence_and_no_report() -> N
             tifffile.imwrite(f"{folder}/{index}.tif", pixels, photometric="rgb")
     result = call("compare", "nan", "--gt", "deep", "-o", "r.csv")
     assert result.exit_code == 2
-    assert result.output.startswith("error: no picture could be judged; 0: nan/0.tif: pixels from")
+    assert result.output.startswith("error: no picture could be scored; 0: nan/0.tif: pixels from")
     assert result.output.endswith("; 2 more failed, too\n")
     assert result.output.count("\n") == 1
     assert not Path("r.csv").exists()

@@ -82,7 +82,7 @@ def test_the_second_run_makes_what_is_new_and_the_last_line_counts(here):
     Path("in/bad.png").write_text("no picture")
     again = restore("in", "-o", "out")
     assert again.exit_code == 2
-    assert "skipped, for it was made before from the same (--overwrite replaces): out/a.png" in (
+    assert "skipped (already made from the same input; --overwrite replaces it): out/a.png" in (
         again.output
     )
     assert "1 restored, 2 skipped, 1 failed in " in again.output
@@ -116,7 +116,7 @@ def test_a_dry_run_says_all_and_writes_nothing():
     assert told.output == (
         "would restore: in/a.png → out/a.png\n"
         "would restore: in/b.png → out/b.png\n"
-        "2 to restore, 0 to skip, 0 to fail\n"
+        "2 to restore, 0 to skip, 0 will fail\n"
     )
     assert contents(".") == before
     assert not Path("out").exists()
@@ -125,15 +125,15 @@ def test_a_dry_run_says_all_and_writes_nothing():
     Path("out", f".diffir-{'0' * 32}.part").touch()
     before = contents(".")
     assert restore("in", "-o", "out", "--dry-run").output == (
-        "would skip, for it was made before from the same: out/a.png\n"
-        "would skip, for it is there, not made here or changed since: out/b.png\n"
-        "0 to restore, 2 to skip, 0 to fail\n"
+        "would skip (already made from the same input): out/a.png\n"
+        "would skip (exists, but was not made here or has changed since): out/b.png\n"
+        "0 to restore, 2 to skip, 0 will fail\n"
     )
     told = restore("in", "-o", "out", "--dry-run", "--seed", "1", "--overwrite").output
     assert "2 to restore" in told
     Path("mask.png").write_bytes(Path("in/a.png").read_bytes())
     told = restore("in", "-o", "out", "--dry-run", "--mask", "mask.png").output
-    assert "0 to fail" in told
+    assert "0 will fail" in told
     told = restore("in", "-o", "out", "--dry-run", "--mask", "in").output
     assert "in/a.png is picture and mask at once" in told
 
@@ -193,7 +193,7 @@ def test_sigterm_ends_a_run_as_ctrl_c_does():
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert errors == "interrupted; whole files stay, nothing half-written is left\n"
+    assert errors == "interrupted; finished files are kept, nothing half-written is left\n"
     made = contents("out")
     assert 2 <= len(made) < 300
     assert made.keys() == {"manifest.jsonl", *(line["target"] for line in lines())}
@@ -293,4 +293,4 @@ def test_a_video_is_pointed_to_its_own_verb(name):
     Path(name).write_bytes(b"")
     result = restore(name, "-o", "out.png")
     assert result.exit_code == 2
-    assert f"{name} is a video; `diffir video {name} -o OUT` takes it" in result.output
+    assert f"{name} is a video; use `diffir video {name} -o OUT`" in result.output

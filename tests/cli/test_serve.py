@@ -157,7 +157,7 @@ def test_a_stop_before_any_request_ends_with_0():
 
 def test_other_computers_need_a_key_or_a_plain_word():
     for host in ("0.0.0.0", "::", "192.0.2.1", "example.org"):
-        assert "set DIFFIR_API_KEY to a secret, or say --no-key" in refused("--host", host)
+        assert "set DIFFIR_API_KEY to a secret, or add --no-key" in refused("--host", host)
 
 
 @pytest.mark.parametrize("words", [["--no-key"], []])

@@ -94,7 +94,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_no_half_file(monkeypatch: pytest.M
     monkeypatch.setattr("diffir.files.os.fsync", full_disk)
     result = CliRunner().invoke(app, ["train", "toy", "--data", "photos", "-o", "run"])
     assert result.exit_code == 2
-    assert ": No space left on device; check the path, its rights and the space" in result.output
+    assert ": No space left on device; check the path, its permissions" in result.output
     assert not [*Path("run").iterdir()]
 
 

@@ -195,7 +195,7 @@ def test_the_next_run_goes_on_where_a_killed_driver_was():
     assert 0 < len(before) < 5
     assert no_actor_is_left()
     outcomes = restored(workers=1)
-    there = {name for name, why in outcomes.items() if why == "it was made before from the same"}
+    there = {name for name, why in outcomes.items() if why == "already made from the same input"}
     assert there == {Path(name).stem for name in before}
     assert contents("out") == made_alone()
 

@@ -102,7 +102,7 @@ def test_processes_share_a_folder_that_any_other_number_of_them_goes_on_with():
     }
     assert sources["out/manifest.jsonl"] == ["0.png", "2.png", "4.png"]
     assert sources["out/manifest/1.jsonl"] == ["1.png", "3.png", "bad.png"]
-    there = "it was made before from the same"
+    there = "already made from the same input"
     Path("out/3.png").unlink()
     assert alone("out") == [there, there, there, None, there]
     assert contents("out") == contents("alone")

@@ -97,7 +97,7 @@ def test_what_is_there_is_skipped_until_overwriting_is_allowed(deblur):
     Path("out/a.png").write_text("mine")
     jobs = plan([Path("in")], Path("out"))
     skipped = [outcome.skipped for outcome in restore_files(deblur, jobs)]
-    assert skipped == ["it is there", None]
+    assert skipped == ["exists", None]
     assert Path("out/a.png").read_text() == "mine"
     again = list(restore_files(deblur, jobs, overwrite=True))
     assert not any(outcome.skipped or outcome.error for outcome in again)

@@ -27,7 +27,8 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (9, 8, 3), np.uint8)
 HOLES = np.zeros((9, 8), np.uint8)
 HOLES[2:4, 2:5] = 255
 MANIFEST = Path("out") / NAME
-THERE, CHANGED = "it was made before from the same", "it is there, not made here or changed since"
+THERE = "already made from the same input"
+CHANGED = "exists, but was not made here or has changed since"
 
 
 @pytest.fixture(autouse=True)

@@ -30,7 +30,7 @@ SETTINGS = Settings(model="toy", weights="ab" * 32)
 PIXELS = np.random.default_rng(0).integers(0, 256, (9, 8, 3), np.uint8)
 HOLES = np.zeros((9, 8), np.uint8)
 HOLES[2:4, 2:5] = 255
-THERE = "it was made before from the same"
+THERE = "already made from the same input"
 
 
 @pytest.fixture(autouse=True)
@@ -131,7 +131,7 @@ def test_the_line_of_an_object_is_safe_before_the_object_is_there(inpaint, monke
 def test_what_somebody_else_put_into_the_store_is_left_alone(inpaint):
     words = ("memory://b/in", "memory://b/out", "memory://b/masks")
     fsspec.filesystem("memory").pipe_file("/b/out/a.png", b"mine")
-    assert run(inpaint, *words)["a.png"] == "it is there, not made here or changed since"
+    assert run(inpaint, *words)["a.png"] == "exists, but was not made here or has changed since"
     assert content(place("memory://b/out/a.png")) == b"mine"
     assert run(inpaint, *words, overwrite=True)["a.png"] == "made"
 

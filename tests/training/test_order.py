@@ -174,14 +174,14 @@ def test_a_run_goes_on_by_its_folder_alone(tmp_path: Path, monkeypatch: pytest.M
     [
         (
             ["--resume", "run", "--set", "seed=1"],
-            "--resume takes recipe, data and networks from the run",
+            "--resume takes the recipe, data and networks from the run",
         ),
         (
             ["--resume", "run", "--data", "dead-leaves"],
-            "--resume takes recipe, data and networks from the run",
+            "--resume takes the recipe, data and networks from the run",
         ),
-        (["toy-sr", "-o", "run"], "RECIPE, --data and -o are wanted, or --resume"),
-        ([], "RECIPE, --data and -o are wanted"),
+        (["toy-sr", "-o", "run"], "give RECIPE, --data and -o, or --resume"),
+        ([], "give RECIPE, --data and -o"),
         (["--resume", "run"], "run holds no run"),
     ],
 )

@@ -249,7 +249,7 @@ def test_a_full_disk_loses_nothing_and_the_same_command_goes_on(video) -> None:
     assert video("long.mkv", "-o", "whole.mkv").exit_code == 0
     size = Path("whole.mkv").stat().st_size
     with limited(size * 3 // 4):  # a segment fits, the video doesn't
-        refused(video("long.mkv", "-o", "out.mkv"), "check the path, its rights and the space")
+        refused(video("long.mkv", "-o", "out.mkv"), "check the path, its permissions")
     assert "out.mkv" not in leftovers()
     assert len(list(Path("out.mkv.unfinished").glob("*.segment"))) == 2
     result = video("long.mkv", "-o", "out.mkv")

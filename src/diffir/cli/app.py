@@ -1,9 +1,10 @@
-"""The verbs, and what is common to them: options, errors, consoles."""
+"""What all commands share: options, errors, consoles."""
 
 import functools
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Literal, ParamSpec, TypeVar
 
 import typer
@@ -52,13 +53,19 @@ def cannot_listen(host: str, port: int, error: OSError) -> typer.Exit:
     return fail(f"cannot listen on {host}:{port} ({reason}); choose another --host or --port")
 
 
+def require_free(path: Path, overwrite: bool) -> None:
+    """Refuse a file that exists, unless it may be replaced."""
+    if path.exists() and not overwrite:
+        raise fail(f"{path} exists; choose another name or add --overwrite")
+
+
 def counted(number: int, thing: str) -> str:
     """`1 pair`, `2 pairs`."""
     return f"{number} {thing}" + ("" if number == 1 else "s")
 
 
 def watched(items: Iterable[T], what: str, total: int) -> Iterable[T]:
-    """The items, with a bar if somebody is watching."""
+    """The items, with a progress bar on a terminal."""
     from rich.progress import track
 
     return track(items, what, total=total, console=err, transient=True, disable=not err.is_terminal)
@@ -75,7 +82,7 @@ def sigterm_as_ctrl_c() -> Iterator[None]:
 
 
 def explained(verb: Callable[P, R]) -> Callable[P, R]:
-    """A verb whose user's mistakes are a sentence, and whose interruption shows no traceback."""
+    """A command that reports mistakes and interruptions in one sentence, without a traceback."""
 
     @functools.wraps(verb)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -88,10 +95,11 @@ def explained(verb: Callable[P, R]) -> Callable[P, R]:
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""  # a full disk names no file
             raise fail(
-                f"{where}{error.strerror or error}; check the path, its rights and the space"
+                f"{where}{error.strerror or error}; "
+                "check the path, its permissions and the free space"
             ) from error
         except KeyboardInterrupt as interrupt:
-            err.print("interrupted; whole files stay, nothing half-written is left")
+            err.print("interrupted; finished files are kept, nothing half-written is left")
             raise typer.Exit(INTERRUPTED) from interrupt
 
     return run
@@ -123,28 +131,30 @@ Settings = Annotated[
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps")]
 Precision = Annotated[
     Literal["float32", "bfloat16"],
-    typer.Option(help="bfloat16 is faster on some machines, and less exact"),
+    typer.Option(help="bfloat16 is faster on some machines, and less accurate"),
 ]
 Detail = Annotated[
     float,
-    typer.Option(help="From 0, near the truth, to 1, crisp and freer; for real-x4-lite"),
+    typer.Option(help="0 is most faithful, 1 is crispest; for real-x4-lite"),
 ]
 Memory = Annotated[
     str | None,
-    typer.Option(help="What a picture may take: 500MB, 2GB; else what is free. Same result"),
+    typer.Option(help="Limit per picture, such as 2GB; default: what is free. Same result"),
 ]
 Served = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="MODEL...",
-        help="Names from `diffir models`, or weights files; all bundled ones if none is named",
+        help="Names from `diffir models`, or weights files; default: all bundled ones",
     ),
 ]
 Host = Annotated[str, typer.Option(help="Address to listen on")]
-Port = Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="0: any free port")]
 Threads = Annotated[
-    int | None, typer.Option(min=1, help="CPU threads of the networks; all if not given")
+    int | None, typer.Option(min=1, help="CPU threads of the networks; default: all")
 ]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Same seed, same bits")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing files")]
 
 from . import (  # noqa: E402, F401  (each registers its verb)
     compare,

@@ -1,18 +1,16 @@
-"""diffir compare: folders of pictures that any program made, judged against GT."""
+"""diffir compare: folders of pictures made by any program, scored against GT."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from .app import app, explained
+from .app import Overwrite, Seed, app, explained
 from .evaluate import (
     Border,
     Jobs,
     Metrics,
     Outputs,
-    Overwrite,
-    Seed,
     Threads,
     require_reports,
     run,
@@ -26,7 +24,8 @@ from .evaluate import (
 @explained
 def compare(
     folders: Annotated[
-        list[Path], typer.Argument(metavar="FOLDER...", help="Pictures, called as those of GT")
+        list[Path],
+        typer.Argument(metavar="FOLDER...", help="Folders of pictures named like those of GT"),
     ],
     gt: Annotated[
         Path | None, typer.Option(help="Folder of the ground truth; niqe alone needs none")
@@ -34,7 +33,7 @@ def compare(
     metrics: Metrics = None,
     border: Border = None,
     crop: Annotated[
-        bool, typer.Option("--crop", help="Where sizes differ, take what is shared at the top left")
+        bool, typer.Option("--crop", help="Where sizes differ, compare the common top-left part")
     ] = False,
     output: Outputs = None,
     seed: Seed = 0,
@@ -42,7 +41,7 @@ def compare(
     jobs: Jobs = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Score folders of pictures: a row a folder. Names may end in x4, _out and the like."""
+    """Score folders of pictures, one row each. File names may end in x4, _out and the like."""
     require_reports(output or [], overwrite)
     from diffir.evaluation.planning import plan_comparison
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .app import app, explained, fail, say
+from .app import Overwrite, app, explained, fail, require_free, say
 
 
 @app.command()
@@ -13,13 +13,12 @@ from .app import app, explained, fail, say
 def convert(
     source: Annotated[Path, typer.Argument(help="The authors' .pth or .ckpt")],
     target: Annotated[Path, typer.Argument(help="The .safetensors file to write")],
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Convert the authors' .pth or .ckpt to a .safetensors file that rebuilds its network."""
     if target.suffix != ".safetensors":
         raise fail(f"{target} does not end in .safetensors; name the target so")
-    if target.exists() and not overwrite:
-        raise fail(f"{target} exists; choose another name or add --overwrite")
+    require_free(target, overwrite)
     from diffir.loading import convert as convert_file
 
     checkpoint = convert_file(source, target)

@@ -1,4 +1,4 @@
-"""diffir cost: what networks cost, in numbers and on this machine."""
+"""diffir cost: parameters, multiply-adds, seconds and memory of networks."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,12 +20,12 @@ def cost(
         typer.Argument(metavar="MODEL...", help="Names from `diffir models`, or weights files"),
     ],
     size: Annotated[
-        str, typer.Option(help="Pixels of the picture given, 256 or 640x480 (width first)")
+        str, typer.Option(help="Input size in pixels, 256 or 640x480 (width first)")
     ] = "256x256",
     device: Device = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON")] = False,
 ) -> None:
-    """Count parameters and multiply-adds; measure seconds and peak memory here."""
+    """Count parameters and multiply-adds; measure seconds and peak memory on this machine."""
     from diffir.evaluation import cost as costs
 
     asked = sides(size)

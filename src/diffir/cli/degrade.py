@@ -1,11 +1,11 @@
-"""diffir degrade: a good photo made bad, to try a network on."""
+"""diffir degrade: degrade a good photo, to try a network on it."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from .app import app, explained, fail, say
+from .app import Overwrite, Seed, app, explained, fail, require_free, say
 
 DEFAULTS = {"sr": "bicubic", "real": "published", "deblur": "motion", "inpaint": "holes-training"}
 FITTING = {
@@ -28,29 +28,28 @@ def degrade(
         ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="The picture to write")],
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Same seed, same bits")] = 0,
+    seed: Seed = 0,
     scale: Annotated[
         int | None,
-        typer.Option(min=1, max=8, help="Of sr and real: so much smaller; 4 if not given"),
+        typer.Option(min=1, max=8, help="For sr and real: the reduction; default 4"),
     ] = None,
     kind: Annotated[
         str | None,
         typer.Option(
-            "--degradation", help="Instead of the task's usual: mild, phone, holes-wide-512 …"
+            "--degradation", help="Another than the task's default: mild, phone, holes-wide-512 …"
         ),
     ] = None,
     length: Annotated[
-        float | None, typer.Option(min=0, help="Of deblur: pixels that the camera travels")
+        float | None, typer.Option(min=0, help="For deblur: path of the camera in pixels")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Degrade one photo, as training does, to see what a network makes of it."""
-    if output.exists() and not overwrite:
-        raise fail(f"{output} exists; choose another name or add --overwrite")
+    require_free(output, overwrite)
     if scale is not None and task not in ("sr", "real"):
         raise fail(f"--scale came with task {task}, which keeps the size; leave it out")
     if length is not None and task != "deblur":
-        raise fail(f"--length came with task {task}; it is for deblur, so leave it out")
+        raise fail(f"--length came with task {task}; it is for deblur only, so leave it out")
     from diffir.data import DEGRADATIONS, MotionBlur
     from diffir.data.photo import degraded
     from diffir.images import read

@@ -1,4 +1,4 @@
-"""diffir evaluate: networks judged by the protocols of the papers, in one table."""
+"""diffir evaluate: networks scored by the papers' protocols, in one table."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,10 +9,13 @@ import typer
 from .app import (
     USER_MISTAKE,
     Device,
+    Overwrite,
+    Seed,
     app,
     complain,
     explained,
     fail,
+    require_free,
     say,
     sigterm_as_ctrl_c,
     watched,
@@ -31,23 +34,20 @@ Metrics = Annotated[
     ),
 ]
 Border = Annotated[
-    int | None, typer.Option(min=0, help="Pixels left out on every side of PSNR and SSIM")
+    int | None, typer.Option(min=0, help="Pixels cropped from every side before PSNR and SSIM")
 ]
 Outputs = Annotated[
     list[Path] | None,
     typer.Option("-o", "--output", help="A report: .html, .json, .csv or .md; may be repeated"),
 ]
-Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Same seed, same numbers")]
-Threads = Annotated[int | None, typer.Option(min=1, help="Of each process")]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads of each process")]
 Jobs = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Processes, GPUs shared out among them; each loads the models. As many as there are "
-        "GPUs, or 1, if not given",
+        help="Processes that share the GPUs; each loads the models. Default: one per GPU, or 1",
     ),
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace reports that are there")]
 
 
 @app.command()
@@ -57,32 +57,32 @@ def evaluate(
         list[str],
         typer.Argument(
             metavar="MODEL...",
-            help="Names from `diffir models`, weights files, or folders of pictures that others "
-            "restored",
+            help="Names from `diffir models`, weights files, or folders of pictures restored by "
+            "other programs",
         ),
     ],
     data: Annotated[
         str,
         typer.Option(
-            help="A folder with `gt` and `lq`, a benchmark as it is downloaded, or photos, of "
-            "which LQ is made"
+            help="A folder with `gt` and `lq`, a benchmark as downloaded, or photos, from which "
+            "LQ is made"
         ),
     ],
     benchmark: Annotated[
-        str | None, typer.Option(help="Check that it is whole, and take its protocol: set14 …")
+        str | None, typer.Option(help="Require all its pictures, and use its protocol: set14 …")
     ] = None,
     metrics: Metrics = None,
     border: Border = None,
     degradation: Annotated[
         str | None,
-        typer.Option(help="Of photos without LQ: bicubic, motion-uniform, holes-wide-256 …"),
+        typer.Option(help="How LQ is made from photos: bicubic, motion-uniform, holes-wide-256 …"),
     ] = None,
     output: Outputs = None,
     beside: Annotated[
-        Literal["paper"] | None, typer.Option(help="Print the paper's numbers below ours")
+        Literal["paper"] | None, typer.Option(help="Print the paper's scores below")
     ] = None,
     baselines: Annotated[
-        bool, typer.Option("--baselines", help="Add bicubic, Telea and what else is customary")
+        bool, typer.Option("--baselines", help="Add the task's usual baselines: bicubic, Telea …")
     ] = False,
     seed: Seed = 0,
     device: Device = "auto",
@@ -90,7 +90,7 @@ def evaluate(
     jobs: Jobs = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Score models on pictures: a row a model, the mean and its 95 % confidence interval."""
+    """Score models on pictures: one row per model, mean and 95 % confidence interval."""
     if beside and not benchmark:
         raise fail("--beside paper came without --benchmark; name the one to look up")
     require_reports(output or [], overwrite)
@@ -140,8 +140,7 @@ def require_reports(outputs: Sequence[Path], overwrite: bool) -> None:
         require_writable(path.parent)
         if path.is_dir():
             raise fail(f"{path} is a folder; choose another name")
-        if path.exists() and not overwrite:
-            raise fail(f"{path} exists; choose another name or add --overwrite")
+        require_free(path, overwrite)
 
 
 def run(
@@ -177,10 +176,10 @@ def tell(report: "Report", outputs: Sequence[Path]) -> None:
     if report.broken and len(report.broken) == len(report.rows):
         first, more = report.broken[0], len({row.picture for row in report.broken}) - 1
         raise fail(
-            f"no picture could be judged; {first.picture}: {first.error}"
-            + (f"; {more} more failed, too" if more else "")
+            f"no picture could be scored; {first.picture}: {first.error}"
+            + (f"; {more} more failed" if more else "")
         )
-    for path in outputs:  # first, for who reads along may stop reading: `| head`
+    for path in outputs:  # first: a reader of the table may leave early (`| head`)
         write_report(report, path)
     say(means_table(report))
     for sentence in (*facts(report), worst(report), *(f"→ {path}" for path in outputs)):

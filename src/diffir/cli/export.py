@@ -1,11 +1,11 @@
-"""diffir export: a network as a file that other programs run."""
+"""diffir export: a network as a file for other runtimes."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from .app import app, err, explained, fail, say
+from .app import Overwrite, app, err, explained, require_free, say
 
 if TYPE_CHECKING:
     from diffir.export.check import Row
@@ -19,22 +19,22 @@ def export(
     output: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--output", help="The file; else MODEL's name here, with .onnx, .xml or .pt2"
+            "-o", "--output", help="The file; default: MODEL's name with .onnx, .xml or .pt2"
         ),
     ] = None,
     precision: Annotated[
         Literal["float32", "float16", "int8"],
-        typer.Option(help="float16 and int8 are smaller and slightly inexact"),
+        typer.Option(help="float16 and int8 are smaller and less accurate"),
     ] = "float32",
     calibrate: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="For int8: pictures like those to be restored"),
+        typer.Option(metavar="FOLDER", help="For int8: pictures like those to restore"),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
-    """Export a network for ONNX Runtime, OpenVINO or torch, checked against the plain one.
+    """Export a network for ONNX Runtime, OpenVINO or torch, and compare it with the original.
 
-    Any size works, padding is inside; noise and mask are inputs (docs/export.md).
+    It takes pictures of any size (padding is built in); noise and mask are inputs (docs/export.md).
     """
     from diffir.export import SUFFIXES
     from diffir.export import export as export_file
@@ -43,9 +43,8 @@ def export(
     path = output or Path(default_name(model, precision) + SUFFIXES[to])
     require_writable(path.parent)
     for file in (path, *([path.with_suffix(".bin")] if to == "openvino" else [])):
-        if file.exists() and not overwrite:
-            raise fail(f"{file} exists; choose another name or add --overwrite")
-    with err.status("exporting, which takes from half a minute to some minutes"):
+        require_free(file, overwrite)
+    with err.status("exporting; this takes half a minute to a few minutes"):
         report = export_file(model, path, to, precision=precision, photos=calibrate)
     facts = report.facts
     say(

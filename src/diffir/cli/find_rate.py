@@ -1,4 +1,4 @@
-"""diffir find-rate: which learning rate a training bears, before it runs for long."""
+"""diffir find-rate: a learning-rate range test before a long training."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,13 +22,13 @@ def find_rate(
         str | None, typer.Option("--from", metavar="MODEL", help="As for `diffir train`")
     ] = None,
     teacher: Annotated[Path | None, typer.Option(help="As for `diffir train`")] = None,
-    low: Annotated[float, typer.Option(help="The first rate")] = 1e-6,
-    high: Annotated[float, typer.Option(help="The last rate")] = 1e-1,
-    steps: Annotated[int, typer.Option(help="Steps from the first to the last")] = 100,
+    low: Annotated[float, typer.Option(help="Lowest learning rate")] = 1e-6,
+    high: Annotated[float, typer.Option(help="Highest learning rate")] = 1e-1,
+    steps: Annotated[int, typer.Option(help="Steps from the lowest to the highest")] = 100,
     device: Device = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads")] = None,
 ) -> None:
-    """Train for some steps while the rate grows, and tell where the loss turns."""
+    """Train for some steps at a growing learning rate, and report where the loss turns."""
     import torch
 
     from diffir.inference.devices import pick_device

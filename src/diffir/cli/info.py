@@ -12,7 +12,7 @@ from .app import app, explained, say
 def info(
     model: Annotated[str, typer.Argument(help="A name from `diffir models`, or a weights file")],
 ) -> None:
-    """Tell what a weights file holds: stage, task, scale, sizes, how it was trained."""
+    """Show what a weights file holds: stage, task, scale, sizes, training."""
     from diffir.loading import describe
 
     for key, value in describe(model).items():

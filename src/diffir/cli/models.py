@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 @app.command()
 @explained
 def models() -> None:
-    """List the networks by name, those with weights first, with their scores and seconds."""
+    """List the named networks with scores and speed, those with weights first."""
     from diffir.loading import bundled_file, own_file
     from diffir.presets import PRESETS
 
-    # Not a column a fact: on a screen 80 wide, eight of them would break every other word.
+    # Not one column per fact: eight of them would break every other word on a screen 80 wide.
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True, style="bold")
     presets = sorted(PRESETS.values(), key=lambda one: not (bundled_file(one) or own_file(one)))
@@ -39,7 +39,7 @@ def facts_of(preset: "Preset") -> list[str]:
     if score is not None:
         facts.append(score)
     if speed is not None:
-        facts.append(f"{speed} a megapixel of input, one thread")
+        facts.append(f"{speed} per megapixel of input, one thread")
     return facts
 
 

@@ -1,4 +1,4 @@
-"""diffir probe: what a network's prior knows, and what it is worth."""
+"""diffir probe: what a network's prior encodes, and what it is worth."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from .app import app, explained, fail, out, say, watched
+from .app import Seed, app, explained, fail, out, say, watched
 
 if TYPE_CHECKING:
     from diffir.evaluation.probe_report import ProbeReport
@@ -18,20 +18,20 @@ def probe(
     model: Annotated[
         str, typer.Argument(help="A name from `diffir models`, or a weights file, of stage 2")
     ],
-    data: Annotated[str, typer.Option(help="Photos, of which LQ is made, or pairs; 3 at least")],
+    data: Annotated[str, typer.Option(help="Photos, from which LQ is made, or pairs; at least 3")],
     stage1: Annotated[
         str | None, typer.Option(help="The stage-1 file of the same run: adds the true Z")
     ] = None,
     degradation: Annotated[
         str | None,
-        typer.Option(help="Of photos without LQ; if not given, what the network learnt from"),
+        typer.Option(help="How LQ is made from photos; default: as in training"),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of degradation and probes")] = 0,
+    seed: Seed = 0,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="All numbers, as .json")
+        Path | None, typer.Option("-o", "--output", help="A .json file for all numbers")
     ] = None,
 ) -> None:
-    """Tell what the prior Z of a network knows of a picture, and what it is worth to it."""
+    """Report what the prior Z encodes of a picture, and how much the network gains by it."""
     if output is not None:
         require_json(output)
     from diffir.evaluation.probe import probe as ask

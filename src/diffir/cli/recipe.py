@@ -15,10 +15,11 @@ def recipe(
     ] = None,
     settings: Settings = None,
     start: Annotated[
-        str | None, typer.Option("--from", metavar="MODEL", help="What `finetune` goes on with")
+        str | None,
+        typer.Option("--from", metavar="MODEL", help="The network that `finetune` continues"),
     ] = None,
 ) -> None:
-    """List the recipes, or print one in full, as it may stand in a .yaml file."""
+    """List the recipes, or print one in full, as YAML that `diffir train` takes."""
     import yaml
     from rich.table import Table
 
@@ -33,7 +34,7 @@ def recipe(
         table.add_column("what it trains")
         for preset in RECIPES.values():
             table.add_row(preset.name, preset.task.name, preset.summary)
-        table.add_row("finetune", "any", "a network that is trained already, further (--from)")
+        table.add_row("finetune", "any", "a trained network, further (--from)")
         out.print(table)
         return
     preset = preset_of(name, settings or [], start)

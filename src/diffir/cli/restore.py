@@ -1,4 +1,4 @@
-"""diffir restore: pictures in, better pictures out."""
+"""diffir restore: restore pictures and folders of them."""
 
 import logging
 import time
@@ -21,7 +21,9 @@ from .app import (
     Detail,
     Device,
     Memory,
+    Overwrite,
     Precision,
+    Seed,
     app,
     complain,
     err,
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
 def restore(
     sources: Annotated[
         list[str],
-        typer.Argument(metavar="IN...", help="Pictures and folders; s3://… and such, too"),
+        typer.Argument(metavar="IN...", help="Pictures and folders; also s3://… and the like"),
     ],
     output: Annotated[
         str,
@@ -53,81 +55,91 @@ def restore(
     ],
     task: Annotated[
         Literal["sr", "deblur", "inpaint"] | None,
-        typer.Option(help="Enlarge ×4, deblur or fill holes by the bundled network; else sr"),
+        typer.Option(
+            help="Use the bundled network that enlarges ×4, deblurs or fills holes; default sr"
+        ),
     ] = None,
     model: Annotated[
         str | None,
         typer.Option(
-            help="Instead: a name from `diffir models`, a file of weights or of `diffir export`, "
-            "or user/repo on the Hugging Face Hub"
+            help="Instead of --task: a name from `diffir models`, a weights file, an exported "
+            "file, or user/repo on the Hugging Face Hub"
         ),
     ] = None,
     backend: Annotated[
         Literal["onnxruntime", "openvino"] | None,
-        typer.Option(help="What runs an exported file; else what its suffix tells"),
+        typer.Option(help="Runtime of an exported file; default: by its suffix"),
     ] = None,
     mask: Annotated[
         str | None,
         typer.Option(
-            help="For inpainting: a picture of equal size, white (or transparent) = hole; or a "
-            "folder of masks with the pictures' names. Without it, what is transparent is filled"
+            help="For inpainting: a picture of the same size, white (or transparent) = hole; or a "
+            "folder of masks named like the pictures. Without it, transparent pixels are filled"
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Same seed, same bits")] = 0,
+    seed: Seed = 0,
     device: Device = "auto",
     precision: Precision = "float32",
     memory: Memory = None,
     ensemble: Annotated[
         bool,
         typer.Option(
-            "--ensemble", help="Flipped and turned as well, in 8 times the time: the mean"
+            "--ensemble", help="Average over the 8 flips and rotations; takes 8 times as long"
         ),
     ] = False,
     detail: Detail = 0.0,
     suffix: Annotated[
-        str | None, typer.Option("--format", help="Of files in a folder, say png; else as read")
+        str | None,
+        typer.Option(
+            "--format", help="File format in an output folder, such as png; default: as the input"
+        ),
     ] = None,
     max_pixels: Annotated[
-        int | None, typer.Option(min=1, help="Largest picture to read; raise it if you trust yours")
+        int | None, typer.Option(min=1, help="Refuse larger pictures; raise it for files you trust")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there")] = False,
+    overwrite: Overwrite = False,
     include: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="GLOB", help="Only what fits, below the given folder; may be repeated"
+            metavar="GLOB", help="Only paths (relative to the folder) that match; may be repeated"
         ),
     ] = None,
     exclude: Annotated[
-        list[str] | None, typer.Option(metavar="GLOB", help="Not what fits; may be repeated")
+        list[str] | None,
+        typer.Option(metavar="GLOB", help="Skip paths that match; may be repeated"),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes, each with a network; else one, this")
+        int | None,
+        typer.Option(min=1, help="Processes, each with its own network; default: this one"),
     ] = None,
     ray: Annotated[
         str | None,
         typer.Option(
             metavar="ADDRESS",
-            help="On a Ray cluster: host:port, auto (which runs here) or local (this machine); "
-            "--workers are then its",
+            help="Use a Ray cluster: host:port, auto (the one running here) or local (this "
+            "machine); --workers then counts its workers",
         ),
     ] = None,
     worker_cores: Annotated[
-        int, typer.Option(min=1, help="With --ray, of each worker, and its threads")
+        int, typer.Option(min=1, help="With --ray: cores and threads per worker")
     ] = 1,
     worker_gpus: Annotated[
         float | None,
-        typer.Option(min=0, help="With --ray, of each worker, 0.5: two share one; else 1 if any"),
+        typer.Option(
+            min=0, help="With --ray: GPUs per worker, 0.5: two share one; default 1 if any"
+        ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done, and write nothing")
+        bool, typer.Option("--dry-run", help="Show what would be done; write nothing")
     ] = False,
     verbose: Annotated[
-        bool, typer.Option("-v", "--verbose", help="Say of each picture what it will take")
+        bool,
+        typer.Option("-v", "--verbose", help="Show the planned memory and tiles of each picture"),
     ] = False,
 ) -> None:
     """Restore pictures, or every picture in folders (their structure is kept).
 
-    A folder's manifest.jsonl says what was made of what: the next run goes on where one was ended.
+    manifest.jsonl in the output folder records each file, so an interrupted run can be continued.
     """
     from diffir.distributed import cluster, rank_of_torchrun
     from diffir.distributed.ranks import device_of_rank
@@ -140,9 +152,9 @@ def restore(
 
     refuse_videos(sources)
     if "" in sources or mask == "":
-        raise fail("an empty name found; wanted that of a file or a folder, so check the variables")
+        raise fail("an empty name found; give a file or a folder, and check your shell variables")
     if output in ("", "-"):
-        raise fail(f"--output {output!r} found; wanted the name of a file or a folder")
+        raise fail(f"--output {output!r} found; give the name of a file or a folder")
     places, goal = [place(source) for source in sources], place(output)
     jobs = plan(
         places,
@@ -211,11 +223,11 @@ def refuse_videos(sources: list[str]) -> None:
     """Point to the verb that takes videos."""
     for source in sources:
         if source.lower().endswith((".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")):
-            raise fail(f"{source} is a video; `diffir video {source} -o OUT` takes it")
+            raise fail(f"{source} is a video; use `diffir video {source} -o OUT`")
 
 
 def foretell(jobs: "list[Job]", manifest: "Manifest | None", overwrite: bool) -> None:
-    """Say what a run would do with each file."""
+    """Print what a run would do with each file."""
     from diffir.inference.batch import decide
     from diffir.inference.manifest import known_to
 
@@ -226,14 +238,14 @@ def foretell(jobs: "list[Job]", manifest: "Manifest | None", overwrite: bool) ->
         elif outcome.error:
             say(f"would fail: {outcome.error}")
         else:
-            say(f"would skip, for {outcome.skipped}: {job.target}")
+            say(f"would skip ({outcome.skipped}): {job.target}")
     failed = sum(1 for outcome in decisions if outcome and outcome.error)
     skipped = sum(1 for outcome in decisions if outcome and outcome.skipped)
-    say(f"{len(jobs) - failed - skipped} to restore, {skipped} to skip, {failed} to fail")
+    say(f"{len(jobs) - failed - skipped} to restore, {skipped} to skip, {failed} will fail")
 
 
 def reported(outcomes: "Generator[Outcome, None, None]") -> "list[Outcome]":
-    """All outcomes, a line of each printed at once; ended early, they end what makes them."""
+    """All outcomes, each printed at once; interrupted, the run behind them is closed."""
     with closing(outcomes) as running:
         seen = []
         for outcome in running:
@@ -243,7 +255,7 @@ def reported(outcomes: "Generator[Outcome, None, None]") -> "list[Outcome]":
 
 
 def tell_plans() -> None:
-    """Let what the engine plans for each picture be printed above the bar."""
+    """Print the engine's plan for each picture above the bar."""
     from rich.logging import RichHandler
 
     handler = RichHandler(console=err, show_time=False, show_level=False, show_path=False)
@@ -252,7 +264,7 @@ def tell_plans() -> None:
 
 @contextmanager
 def files_bar(total: int) -> "Iterator[Callable[[float], None]]":
-    """What tells how many files are done, in a bar with the time left if somebody is watching."""
+    """A callback for the number of files done, shown as a progress bar on a terminal."""
     columns = (
         TextColumn("restoring"),
         BarColumn(),
@@ -273,7 +285,7 @@ def report(outcome: "Outcome") -> None:
         return
     line = f"{job.source} → {job.target}"
     if outcome.skipped:
-        line = f"skipped, for {outcome.skipped} (--overwrite replaces): {job.target}"
+        line = f"skipped ({outcome.skipped}; --overwrite replaces it): {job.target}"
     # On a screen both streams are one, and only the bar's own console writes above the bar.
     screen = err if err.is_terminal and out.is_terminal else out
     screen.print(line, soft_wrap=True)

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 @explained
 def runs(
     folder: Annotated[
-        Path, typer.Argument(help="A run, or a folder with runs up to three folders below")
+        Path, typer.Argument(help="A run, or a folder with runs up to three levels below")
     ] = Path(),
     plot: Annotated[
-        Path | None, typer.Option(metavar="FILE.png", help="Draw the run's curves into this file")
+        Path | None, typer.Option(metavar="FILE.png", help="Plot the run's curves into this file")
     ] = None,
 ) -> None:
-    """List trainings: how far each is, what it scored last and when it last told something."""
+    """List trainings: progress, latest score, and when each last logged something."""
     from diffir.training.runs import find_runs
 
     if not folder.is_dir():

@@ -33,7 +33,7 @@ def serve(
     host: Host = "127.0.0.1",
     port: Port = 8000,
     no_key: Annotated[
-        bool, typer.Option("--no-key", help="Let other computers in without an API key")
+        bool, typer.Option("--no-key", help="Accept other computers without an API key")
     ] = False,
     device: Device = "auto",
     precision: Precision = "float32",
@@ -41,19 +41,22 @@ def serve(
     threads: Threads = None,
     max_bytes: Annotated[str, typer.Option(help="Largest request")] = "32MiB",
     max_pixels: Annotated[int, typer.Option(min=1, help="Largest picture")] = 4_000_000,
-    max_jobs: Annotated[int, typer.Option(min=1, help="Waiting or running, of all")] = 32,
-    max_client_jobs: Annotated[int, typer.Option(min=1, help="The same of one address")] = 8,
+    max_jobs: Annotated[int, typer.Option(min=1, help="Jobs waiting or running, in all")] = 32,
+    max_client_jobs: Annotated[int, typer.Option(min=1, help="The same per client address")] = 8,
     max_batch: Annotated[
         int,
-        typer.Option(min=1, help="Pictures of one size at once; pays on GPUs, and if tiny"),
+        typer.Option(min=1, help="Pictures of one size per batch; pays on GPUs, and for tiny ones"),
     ] = 1,
     seconds: Annotated[
-        float, typer.Option(min=0.001, help="For a body, a network, an answer: each")
+        float,
+        typer.Option(min=0.001, help="Time limit of an upload, of restoring, and of a wait, each"),
     ] = 300,
-    keep_seconds: Annotated[float, typer.Option(min=0, help="How long results stay")] = 600,
-    keep_bytes: Annotated[str, typer.Option(help="Of all results; the oldest go")] = "512MiB",
+    keep_seconds: Annotated[float, typer.Option(min=0, help="How long results are kept")] = 600,
+    keep_bytes: Annotated[
+        str, typer.Option(help="Of all kept results; the oldest are dropped")
+    ] = "512MiB",
     stop_seconds: Annotated[
-        float, typer.Option(min=0, help="For what runs when told to stop")
+        float, typer.Option(min=0, help="Grace period for running jobs at shutdown")
     ] = 60,
 ) -> None:
     """Serve networks over HTTP (docs/serving.md); an API key is read from DIFFIR_API_KEY."""
@@ -66,7 +69,7 @@ def serve(
     from diffir.inference.engine import bytes_of
 
     if not math.isfinite(stop_seconds):
-        raise fail(f"--stop-seconds {stop_seconds} found; wanted a number of seconds, say 3600")
+        raise fail(f"--stop-seconds {stop_seconds} found; give a number of seconds, such as 3600")
 
     settings = Settings(
         key=os.environ.get(KEY, "").strip() or None,
@@ -81,7 +84,7 @@ def serve(
         stop_seconds=stop_seconds,
     )
     if not (settings.key or no_key or is_loopback(host)):
-        raise fail(f"--host {host} lets other computers in; set {KEY} to a secret, or say --no-key")
+        raise fail(f"--host {host} lets other computers in; set {KEY} to a secret, or add --no-key")
     if threads:
         torch.set_num_threads(threads)
     restorers = load_models(

@@ -34,51 +34,55 @@ def train(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of the run")] = None,
     resume: Annotated[
         Path | None,
-        typer.Option(help="Go on with the run in this folder; recipe and data are known there"),
+        typer.Option(help="Continue the run in this folder, with its recipe and data"),
     ] = None,
     settings: Settings = None,
     start: Annotated[
-        str | None, typer.Option("--from", metavar="MODEL", help="Weights to begin with")
+        str | None, typer.Option("--from", metavar="MODEL", help="Weights to start from")
     ] = None,
     teacher: Annotated[
         Path | None, typer.Option(help="Stage-1 weights, for a recipe without stage 1")
     ] = None,
     val: Annotated[
         list[str] | None,
-        typer.Option(help="Pictures to validate on, as --data; whole ones, so give a few"),
+        typer.Option(help="Validation pictures, given like --data; used whole, so give a few"),
     ] = None,
     val_every: Annotated[int, typer.Option(min=1, help="Steps between validations")] = 1000,
     save_every: Annotated[int, typer.Option(min=1, help="Steps between saved states")] = 250,
     device: Device = "auto",
     devices: Annotated[
         int | None,
-        typer.Option(min=1, help="Processes that share a batch, a GPU each; as torchrun says"),
+        typer.Option(
+            min=1, help="Processes that share a batch, one GPU each; default: as torchrun says"
+        ),
     ] = None,
     nodes: Annotated[int, typer.Option(min=1, help="Computers that share a batch")] = 1,
     shard: Annotated[
-        bool, typer.Option(help="Share weights, moments and average out, too: less memory")
+        bool, typer.Option(help="Also shard weights, optimizer state and EMA (FSDP2): less memory")
     ] = False,
     accumulate: Annotated[
-        int, typer.Option(min=1, help="Parts of a batch, one after the other: less memory")
+        int,
+        typer.Option(min=1, help="Parts a batch is split into, one after the other: less memory"),
     ] = 1,
     recompute: Annotated[
-        bool, typer.Option(help="Compute blocks again on the way back: less memory, slower")
+        bool, typer.Option(help="Gradient checkpointing: less memory, slower")
     ] = False,
     compiled: Annotated[
-        bool, typer.Option("--compile", help="torch.compile: minutes to start, then faster")
+        bool, typer.Option("--compile", help="Use torch.compile: minutes to start, then faster")
     ] = False,
     workers: Annotated[
         int | None,
-        typer.Option(min=0, help="Processes that make batches; on a GPU one a core, at most 8"),
+        typer.Option(
+            min=0,
+            help="Processes that make batches; default: 0 on a CPU, else one per core, at most 8",
+        ),
     ] = None,
     on_bad: Annotated[
-        Literal["skip", "stop"], typer.Option(help="What a picture that can't be learnt from does")
+        Literal["skip", "stop"], typer.Option(help="What to do with an unusable picture")
     ] = "skip",
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="CPU threads; all if not given")
-    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default: all")] = None,
 ) -> None:
-    """Train a network: stage 1, then stage 2. The same command goes on where it was stopped."""
+    """Train a network: stage 1, then stage 2. The same command continues a stopped run."""
     import torch
 
     from diffir.evaluation.validate import validator
@@ -88,7 +92,7 @@ def train(
 
     if resume is not None:
         if name or data or output or settings or start or teacher or val:
-            raise fail("--resume takes recipe, data and networks from the run; leave them out")
+            raise fail("--resume takes the recipe, data and networks from the run; leave them out")
         order = order_of_run(resume)
     elif name and data and output:
         order = order_of(
@@ -101,11 +105,11 @@ def train(
             teacher=str(teacher) if teacher else None,
         )
     else:
-        raise fail("RECIPE, --data and -o are wanted, or --resume and the folder of a run")
+        raise fail("give RECIPE, --data and -o, or --resume and the folder of a run")
     if order.folder.exists() and not order.folder.is_dir():
         raise fail(f"{order.folder} is a file; name a folder for the run")
     if shard and compiled:
-        raise fail("--shard and --compile found, which do not go together; leave one out")
+        raise fail("--shard and --compile do not work together; leave one out")
     if threads:
         torch.set_num_threads(threads)
     chosen = pick_device(device)
@@ -149,7 +153,7 @@ def train(
 
 @contextmanager
 def asked_to_stop() -> Iterator[Event]:
-    """What the first Ctrl-C or SIGTERM sets; a second one acts as ever."""
+    """An event set by the first Ctrl-C or SIGTERM; a second one acts as usual."""
     stop = Event()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 

@@ -1,4 +1,4 @@
-"""diffir video: a video in, a better video out."""
+"""diffir video: restore a video."""
 
 import logging
 import time
@@ -23,6 +23,7 @@ from .app import (
     Device,
     Memory,
     Precision,
+    Seed,
     app,
     complain,
     counted,
@@ -44,35 +45,38 @@ WORDS = {"looking": "looking through", "restoring": "restoring", "joining": "joi
 @app.command()
 @explained
 def video(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="A video of any kind")],
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A video in any format")],
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="A name with .mp4, .m4v, .mov, .mkv or .webm")
+        Path,
+        typer.Option("-o", "--output", help="A file name with .mp4, .m4v, .mov, .mkv or .webm"),
     ],
     model: Annotated[
         str, typer.Option(help="A name from `diffir models`, or a weights file")
     ] = "sr-x4-lite",
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Same seed, same bits")] = 0,
+    seed: Seed = 0,
     detail: Detail = 0.0,
     smooth: Annotated[
         float | None,
         typer.Option(
-            metavar="SECONDS", help="Average the IPR over about this time; begins anew at a cut"
+            metavar="SECONDS", help="Average the IPR over about this time; restarts at a cut"
         ),
     ] = None,
     quality: Annotated[
         int,
-        typer.Option(min=0, max=51, help="Of the encoding: lower is better and larger, 0 exact"),
+        typer.Option(
+            min=0, max=51, help="CRF of the encoder: lower is better and larger, 0 lossless"
+        ),
     ] = 14,
     device: Device = "auto",
     precision: Precision = "float32",
     memory: Memory = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace what is there, or begin anew")
+        bool, typer.Option("--overwrite", help="Replace an existing file, or start afresh")
     ] = False,
 ) -> None:
-    """Restore a video; sound, subtitles, frame times, colours and rotation stay as they are.
+    """Restore a video; audio, subtitles, frame times, colours and rotation are kept.
 
-    The same command goes on where a run was ended, by whatever; see OUT.unfinished.
+    The same command continues an interrupted run; see OUT.unfinished.
     """
     require_pyav()
     from diffir.inference import Restorer
@@ -81,7 +85,7 @@ def video(
     from diffir.video import restore_video
 
     if smooth is not None and not smooth > 0:
-        raise fail(f"--smooth {smooth:g} found; wanted seconds above 0, or leave it out")
+        raise fail(f"--smooth {smooth:g} found; give a number of seconds above 0, or leave it out")
     budget = None if memory is None else bytes_of(memory)
     with noted(), sigterm_as_ctrl_c(), told_of(output), progress_bar() as report:
         restorer = Restorer.from_pretrained(
@@ -107,7 +111,7 @@ def video(
 
 
 def require_pyav() -> None:
-    """Raise the exit for a user's mistake where PyAV is missing or old."""
+    """Require PyAV in a recent version."""
     try:
         import av
 
@@ -124,18 +128,18 @@ def require_pyav() -> None:
 
 @contextmanager
 def told_of(output: Path) -> Iterator[None]:
-    """Say at an interruption that nothing is lost."""
+    """Report at an interruption that nothing is lost."""
     try:
         yield
     except KeyboardInterrupt:
         if Path(f"{output}.unfinished").exists():
-            say(f"what is restored lies in {output}.unfinished; the same command goes on")
+            say(f"what is restored so far is in {output}.unfinished; the same command continues")
         raise
 
 
 @contextmanager
 def noted() -> Iterator[None]:
-    """Let the library's warnings be lines above the bar."""
+    """Print the library's warnings above the bar."""
     handler, logger = Notes(logging.WARNING), logging.getLogger("diffir")
     logger.addHandler(handler)
     try:
@@ -154,7 +158,7 @@ class Notes(logging.Handler):
 
 @contextmanager
 def progress_bar() -> "Iterator[Report]":
-    """What tells how far a part is: a bar with the time left, or a line a minute in a log."""
+    """A progress callback: a bar on a terminal, or a line per minute in a log."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

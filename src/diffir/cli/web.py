@@ -1,4 +1,4 @@
-"""diffir app: a page in the browser."""
+"""diffir app: a page in the browser for restoring photos."""
 
 from typing import Annotated
 
@@ -29,7 +29,8 @@ def web(
     host: Host = "127.0.0.1",
     port: Port = 7860,
     no_key: Annotated[
-        bool, typer.Option("--no-key", help="Let other computers in, for the page asks for no key")
+        bool,
+        typer.Option("--no-key", help="Accept other computers, although the page asks for no key"),
     ] = False,
     device: Device = "auto",
     precision: Precision = "float32",
@@ -37,7 +38,7 @@ def web(
     threads: Threads = None,
     max_pixels: Annotated[int, typer.Option(min=1, help="Largest photo")] = 50_000_000,
 ) -> None:
-    """Open a page on which photos are restored in the browser (docs/app.md)."""
+    """Serve a web page for restoring photos in the browser (docs/app.md)."""
     with needed("app", "the page"):
         from diffir.app.launch import opened, until_told_to_stop
         from diffir.serving import Settings
@@ -49,7 +50,7 @@ def web(
     if not (no_key or is_loopback(host)):
         raise fail(
             f"--host {host} lets other computers in, and the page asks for no key; "
-            "say --no-key if that is meant"
+            "add --no-key if that is intended"
         )
     if threads:
         torch.set_num_threads(threads)

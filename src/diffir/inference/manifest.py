@@ -272,10 +272,10 @@ def reason_to_skip(job: Job, known: Known | None) -> str | None:
     if not exists(job.target) or is_dir(job.target):
         return None
     if known is None:
-        return "it is there"
+        return "exists"
     lines = known.made.get(content_of(job.target))
     if lines is None:
-        return "it is there, not made here or changed since"
+        return "exists, but was not made here or has changed since"
     lines = [line for line in lines if is_by_settings(line, known.settings, job)]
     if not lines:
         return None
@@ -283,7 +283,7 @@ def reason_to_skip(job: Job, known: Known | None) -> str | None:
     made_of = (content_of(job.source), mask)
     if made_of not in [(line.source_sha256, line.mask_sha256) for line in lines]:
         return None
-    return "it was made before from the same"
+    return "already made from the same input"
 
 
 def is_by_settings(line: Line, settings: Settings, job: Job) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from diffir.cli.app import USER_MISTAKE, complain, counted, err, explained, fail, say
+from diffir.cli.app import USER_MISTAKE, Seed, complain, counted, err, explained, fail, say
 from diffir.errors import DiffIRError
 
 from .app import data
@@ -26,30 +26,33 @@ def blur_video(
         typer.Argument(metavar="VIDEO...", help="Videos, or folders of consecutive frames"),
     ],
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="Folder to get `gt` and `lq`, a training set")
+        Path, typer.Option("-o", "--output", help="Folder for `gt` and `lq`, a training set")
     ],
     frames: Annotated[
-        str, typer.Option(help="Frames that add up, an odd number drawn from a range")
+        str, typer.Option(help="Frames averaged into one, an odd number drawn from a range")
     ] = "7-13",
     step: Annotated[
         int | None,
-        typer.Option(min=1, help="Frames from one start to the next; end to end if not given"),
+        typer.Option(min=1, help="Frames from one window to the next; default: windows end to end"),
     ] = None,
-    gamma: Annotated[float, typer.Option(help="Frames are light to the power of 1 / gamma")] = 2.2,
+    gamma: Annotated[
+        float, typer.Option(help="Gamma of the frames, undone before averaging")
+    ] = 2.2,
     sharp: Annotated[
-        Literal["first", "middle", "last"], typer.Option(help="The frame that is GT")
+        Literal["first", "middle", "last"], typer.Option(help="Which frame becomes GT")
     ] = "middle",
     cut: Annotated[
-        float, typer.Option(help="Neighbouring frames that differ by more are two scenes; 1 is off")
+        float,
+        typer.Option(help="Frames that differ by more from the next end a scene; 1 turns this off"),
     ] = 0.12,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Same seed, same bits")] = 0,
+    seed: Seed = 0,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Make anew what an earlier run made")
+        bool, typer.Option("--overwrite", help="Replace what an earlier run made")
     ] = False,
 ) -> None:
-    """Blur sharp videos as GoPro's training set was made: by adding up frames as light.
+    """Blur sharp videos the way GoPro's training set was made: by averaging frames as light.
 
-    Made for footage of many frames a second (120 or more). Run again, it goes on.
+    For footage of 120 frames a second or more. The same command continues an interrupted run.
     """
     from pydantic import ValidationError
 
@@ -78,7 +81,7 @@ def blur_video(
 def span(text: str) -> tuple[int, int]:
     """`7-13` as (7, 13), `9` as (9, 9)."""
     if not re.fullmatch(r"[0-9]{1,9}(-[0-9]{1,9})?", text):
-        raise fail(f"--frames {text} found; wanted is an odd number or a range of them, as 7-13")
+        raise fail(f"--frames {text} found; give an odd number or a range, such as 7-13")
     first, *last = map(int, text.split("-"))
     return first, (last or [first])[0]
 

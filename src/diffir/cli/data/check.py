@@ -26,26 +26,26 @@ SHOWN = 20  # sentences of a kind: a set can be wrong as a whole, and then one p
 @explained
 def check(
     sources: Annotated[
-        list[str], typer.Argument(metavar="DATA...", help="As `diffir train --data` takes it")
+        list[str], typer.Argument(metavar="DATA...", help="As for `diffir train --data`")
     ],
     lq: Annotated[
-        Path | None, typer.Option(help="Folder of LQ; DATA is then the one folder of its GT")
+        Path | None, typer.Option(help="Folder of LQ; DATA is then the one folder of GT")
     ] = None,
-    lq_name: Annotated[str, typer.Option(help="Name of LQ, {} being that of GT: {}x4, say")] = "{}",
-    scale: Annotated[int, typer.Option(min=1, help="GT is so much larger than LQ")] = 1,
+    lq_name: Annotated[
+        str, typer.Option(help="Name of LQ, where {} is that of GT, such as {}x4")
+    ] = "{}",
+    scale: Annotated[int, typer.Option(min=1, help="Factor by which GT is larger than LQ")] = 1,
     crop: Annotated[int, typer.Option(min=0, help="Side of GT's crops, in pixels")] = 0,
     masks: Annotated[
-        list[Path] | None, typer.Option(help="Masks, or folders of them, to check as well")
+        list[Path] | None, typer.Option(help="Masks, or folders of them, to check too")
     ] = None,
-    report: Annotated[
-        Path | None, typer.Option("--json", help="A file to write every finding into")
-    ] = None,
+    report: Annotated[Path | None, typer.Option("--json", help="A file for all findings")] = None,
 ) -> None:
-    """Decode every picture, and list what training would stumble over.
+    """Decode every picture, and list what training would fail on.
 
-    Unreadable, too small, unpaired, of another size than its partner, there twice; masks that are
-    empty or mostly hole. Exit code 2 where there is any such problem. What is only converted (gray,
-    alpha, CMYK, 16 bit) is counted.
+    Unreadable, too small, unpaired or duplicate pictures, pairs whose sizes do not match, masks
+    that are empty or mostly hole: exit code 2. Pictures that training converts (grey, alpha, CMYK,
+    16 bit) are only counted.
     """
     from diffir.data.check import check as check_sets
     from diffir.data.check import check_masks
@@ -55,7 +55,7 @@ def check(
     sets = data_sets(sources)
     if lq is not None:
         if len(sources) != 1:
-            raise fail(f"{len(sources)} folders and --lq found; give the one folder of its GT")
+            raise fail(f"{len(sources)} folders and --lq found; give the one folder of GT")
         sets = [PairSet(gt=Path(sources[0]), lq=lq, lq_name=lq_name)]
     counts: list[int] = []
 
@@ -89,5 +89,5 @@ def tell(findings: "list[Finding]") -> None:
         return
     table = Table("found", "pictures", "", box=None)
     for (kind, is_problem), count in Counter((f.kind, f.is_problem) for f in findings).items():
-        table.add_row(kind, str(count), "problem" if is_problem else "converted when learnt from")
+        table.add_row(kind, str(count), "problem" if is_problem else "converted in training")
     out.print(table)

@@ -1,4 +1,4 @@
-"""diffir data degrade: pairs of photos, made before a training rather than in it."""
+"""diffir data degrade: make training pairs in advance."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from diffir.cli.app import explained, fail, say, watched
+from diffir.cli.app import Seed, explained, fail, say, watched
 
 from .app import data
 
@@ -24,20 +24,22 @@ def degrade_photos(
     kind: Annotated[
         str, typer.Option("--degradation", help="bicubic, published, mild, motion, phone …")
     ],
-    scale: Annotated[int, typer.Option(min=1, max=8, help="GT is so much larger than LQ")] = 1,
-    copies: Annotated[int, typer.Option(min=1, help="LQs of each photo, each drawn anew")] = 1,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Same seed, same bits")] = 0,
+    scale: Annotated[
+        int, typer.Option(min=1, max=8, help="Factor by which GT is larger than LQ")
+    ] = 1,
+    copies: Annotated[int, typer.Option(min=1, help="LQ per photo, each drawn anew")] = 1,
+    seed: Seed = 0,
     on_bad: Annotated[
-        Literal["skip", "stop"], typer.Option(help="What a photo that can't be read does")
+        Literal["skip", "stop"], typer.Option(help="What to do with an unreadable photo")
     ] = "skip",
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Photos at a time; one for each core if not given")
+        int | None, typer.Option(min=1, help="Photos at a time; default: one per core")
     ] = None,
 ) -> None:
-    """Degrade whole photos into files that `diffir train --data DST/pairs.yaml` learns from.
+    """Degrade whole photos in advance, for `diffir train --data DST/pairs.yaml`.
 
-    For GPUs that would wait for their pairs, and for seeing the same ones again. Run again, it
-    goes on.
+    For GPUs that would wait for their batches, and for pairs that stay the same. The same command
+    continues an interrupted run.
     """
     import torch
 
@@ -65,4 +67,4 @@ def degrade_photos(
         watch=watch,
     )
     left = f"; {summary_of(skipped)}" if skipped else ""
-    say(f"{target / MADE}: what --data of `diffir train` takes{left}")
+    say(f"{target / MADE}: give this to `diffir train --data`{left}")

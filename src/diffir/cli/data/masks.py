@@ -1,4 +1,4 @@
-"""diffir data masks: the same masks for everyone who judges inpainting, and what masks cover."""
+"""diffir data masks, mask-stats: fixed masks for evaluating inpainting, and what masks cover."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from diffir.cli.app import complain, explained, fail, say, watched
+from diffir.cli.app import Seed, complain, explained, fail, say, watched
 
 from .app import data
 
@@ -22,20 +22,21 @@ SMALLEST, LARGEST = 16, 16384  # sides; smaller masks are all hole or hardly any
 @explained
 def masks(
     settings: Annotated[
-        str, typer.Argument(metavar="SETTINGS", help="Say wide-256, narrow-512 or everyday")
+        str,
+        typer.Argument(metavar="SETTINGS", help="A name such as wide-256, narrow-512 or everyday"),
     ],
     folder: Annotated[Path, typer.Argument(metavar="DST", help="Folder for the masks")],
-    count: Annotated[int, typer.Option(min=1, help="How many")] = 100,
+    count: Annotated[int, typer.Option(min=1, help="Number of masks")] = 100,
     size: Annotated[
         str | None,
-        typer.Option(help="Pixels, 256 or 640x480 (width first); by the name if not given"),
+        typer.Option(help="Pixels, 256 or 640x480 (width first); default: as the name says"),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Same seed, same masks")] = 0,
+    seed: Seed = 0,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Write into a folder that holds pictures")
+        bool, typer.Option("--overwrite", help="Allow a folder that holds pictures")
     ] = False,
 ) -> None:
-    """Write the fixed set of masks to test inpainting with, white = hole."""
+    """Write a reproducible set of masks for evaluating inpainting, white = hole."""
     from diffir.data.masks import MASKS, mask_set, write_masks
     from diffir.data.settings import named
 
@@ -61,7 +62,7 @@ def masks(
 def mask_stats(
     sources: Annotated[list[Path], typer.Argument(metavar="MASK...", help="Masks and folders")],
 ) -> None:
-    """Print how much of the pictures masks cover; white or transparent = hole."""
+    """Print which share of the pictures is hole; white or transparent = hole."""
     from diffir.data import picture_files
 
     tell(picture_files(sources))
@@ -70,10 +71,10 @@ def mask_stats(
 def sides(text: str) -> tuple[int, int]:
     """Width and height of `256` or `640x480`."""
     if not re.fullmatch(r"[1-9][0-9]{0,4}([x×][1-9][0-9]{0,4})?", text):
-        raise fail(f"--size {text} found; wanted is 256 or, width first, 640x480")
+        raise fail(f"--size {text} found; give 256 or, width first, 640x480")
     width, *height = map(int, re.split("[x×]", text))
     if not all(SMALLEST <= side <= LARGEST for side in (width, *height)):
-        raise fail(f"--size {text} found; wanted are {SMALLEST} to {LARGEST} pixels a side")
+        raise fail(f"--size {text} found; each side must be {SMALLEST} to {LARGEST} pixels")
     return width, (height or [width])[0]
 
 

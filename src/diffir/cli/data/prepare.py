@@ -44,47 +44,47 @@ def prepare(
         ),
     ],
     source: Annotated[
-        Path, typer.Argument(metavar="SRC", help="The folder that the set was unpacked into")
+        Path, typer.Argument(metavar="SRC", help="The folder the set was unpacked into")
     ],
     target: Annotated[Path, typer.Argument(metavar="DST", help="The folder to make")],
     split: Annotated[
-        Literal["train", "test"], typer.Option(help="Which part; that for tests stays whole")
+        Literal["train", "test"], typer.Option(help="Which part; test pictures stay whole")
     ] = "train",
     size: Annotated[
-        int | None, typer.Option(min=0, help="Side of the crops; 0: none, pictures stay whole")
+        int | None, typer.Option(min=0, help="Side of the crops; 0 keeps pictures whole")
     ] = None,
     step: Annotated[
-        int | None, typer.Option(min=1, help="Pixels from crop to crop; half the size if not given")
+        int | None, typer.Option(min=1, help="Pixels from crop to crop; default: half the size")
     ] = None,
     scales: Annotated[
-        str | None, typer.Option(help="Reduced copies, by Lanczos: 1,0.75,0.5,1/3; 1: none")
+        str | None, typer.Option(help="Lanczos-reduced copies to add: 1,0.75,0.5,1/3; 1: none")
     ] = None,
     edge: Annotated[
         int | None,
-        typer.Option(min=0, help="Short side of one more copy, the smallest one; 0: none"),
+        typer.Option(min=0, help="Short side of one more, smallest copy; 0: none"),
     ] = None,
     blur: Annotated[
         Literal["blur", "blur_gamma"], typer.Option(help="Which of GoPro's blurred frames")
     ] = "blur",
     on_bad: Annotated[
         Literal["skip", "stop"],
-        typer.Option(help="What a file does that is unreadable or without its partner"),
+        typer.Option(help="What to do with an unreadable or unpaired file"),
     ] = "skip",
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Pictures at a time; one for each core if not given")
+        int | None, typer.Option(min=1, help="Pictures at a time; default: one per core")
     ] = None,
     _list: Annotated[
         bool,
         typer.Option(
-            "--list", callback=print_sets, is_eager=True, help="Tell of each set, and its terms"
+            "--list", callback=print_sets, is_eager=True, help="List the sets and their terms"
         ),
     ] = False,
 ) -> None:
-    """Make the folder that `diffir train --data` reads, of a set that you have downloaded.
+    """Turn a downloaded set into a folder for `diffir train --data`.
 
-    DST gets gt/, for pairs lq/ with the same names, and list.txt. Sizes are the set's usual ones
-    (see --list) if not given; pictures smaller than the crop stay as they are. Whole pictures are
-    copied, crops and copies are PNG of 8 bits. Run again, it goes on.
+    DST gets gt/, for pairs lq/ with the same names, and list.txt. Sizes default to the set's usual
+    ones (see --list); pictures smaller than the crop stay as they are. Whole pictures are copied,
+    crops and reduced copies are 8-bit PNG. The same command continues an interrupted run.
     """
     from diffir.data.prepare import prepare as prepare_set
     from diffir.data.prepare import set_named, usual_cutting

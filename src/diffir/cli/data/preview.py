@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from diffir.cli.app import Settings, explained, fail, say
+from diffir.cli.app import Overwrite, Seed, Settings, explained, require_free, say
 
 from .app import data
 
@@ -23,13 +23,12 @@ def preview(
     output: Annotated[Path, typer.Option("-o", "--output", help="The sheet to write, a .png")],
     settings: Settings = None,
     count: Annotated[int, typer.Option(min=1, max=300, help="Pairs on the sheet")] = 12,
-    step: Annotated[int, typer.Option(min=0, help="Of the training; another one, other pairs")] = 0,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there")] = False,
+    step: Annotated[int, typer.Option(min=0, help="Training step whose pairs are shown")] = 0,
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
 ) -> None:
     """Write a sheet of training pairs, LQ and GT, with what was drawn for each under it."""
-    if output.exists() and not overwrite:
-        raise fail(f"{output} exists; choose another name or add --overwrite")
+    require_free(output, overwrite)
     import torch
 
     from diffir.data import SecondOrder, Stream

@@ -1,4 +1,4 @@
-"""diffir data shard: many pictures into few large files."""
+"""diffir data shard: pack many pictures into a few large files."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -20,15 +20,15 @@ def shard(
         ),
     ],
     target: Annotated[Path, typer.Argument(metavar="DST", help="The folder to write shards into")],
-    megabytes: Annotated[int, typer.Option("--size", min=1, help="Of a shard, in MB")] = 500,
-    scale: Annotated[int, typer.Option(min=1, help="Of the pairs: GT is so much larger")] = 1,
+    megabytes: Annotated[int, typer.Option("--size", min=1, help="Size of a shard in MB")] = 500,
+    scale: Annotated[int, typer.Option(min=1, help="Factor by which GT is larger than LQ")] = 1,
     on_bad: Annotated[
-        Literal["skip", "stop"], typer.Option(help="What a bad picture does")
+        Literal["skip", "stop"], typer.Option(help="What to do with an unusable picture")
     ] = "skip",
 ) -> None:
     """Pack pictures, or pairs, into WebDataset shards, which training reads like folders.
 
-    The files go in as they are. A set on a network drive is read much faster that way.
+    Files are stored unchanged. Shards make sets on network drives much faster to read.
     """
     from diffir.data.sets import data_sets, entries_of_sets
     from diffir.data.shards import write_shards
