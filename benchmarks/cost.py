@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from peers import diffusion, restoration
 from peers.part import Peer
+from published_costs import CLAIMS, PUBLISHED_COSTS, Claim
 
 from diffir.evaluation.cost import count
-from diffir.evaluation.published import CLAIMS, PUBLISHED_COSTS, Claim
 from diffir.presets import PRESETS
 
 CITED = "**cited** from the paper"

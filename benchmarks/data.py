@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 
 from diffir.data import DEGRADATIONS, Batch, Feed, Stream, data_sets, open_sets
-from diffir.inference.devices import place
+from diffir.inference.devices import to_device
 from diffir.model import DiffIRS1
 from diffir.presets import PRESETS
 from diffir.recipe import Recipe
@@ -87,7 +87,7 @@ def consumed(name: str, batch: Batch, device: torch.device, seconds: float) -> f
     recipe: Recipe = preset.recipe
     learner = Learner(
         opened_fabric(device),
-        Stage1(place(DiffIRS1(preset.config), device)),
+        Stage1(to_device(DiffIRS1(preset.config), device)),
         learning_rate=1e-5,
         adam_betas=(0.9, 0.99),
         clip=recipe.gradient_clip,

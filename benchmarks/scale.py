@@ -207,7 +207,7 @@ def weigh_driver(files: int) -> None:
     print(f"{Path('out/manifest.jsonl').stat().st_size / files:.0f} bytes a line")
     with weighed(f"read {files} lines"):
         held = read_manifest(Path("out"), told)
-    assert len(held.told) == files
+    assert len(held.lines) == files
     with open_manifest(Path("out"), told, jobs) as manifest:
         save = partial(save_encoded, manifest=manifest, overwrite=False)
         data = os.urandom(FACTS["bytes"])

@@ -30,7 +30,7 @@ from diffir.data.pixels import Pixels, rgb_pixels, to_pixels, to_tensor
 from diffir.data.sets import PairSet, PhotoSet
 from diffir.evaluation import psnr, round_to_8_bit
 from diffir.images import read
-from diffir.inference.devices import place
+from diffir.inference.devices import to_device
 from diffir.inference.padding import pad_to_multiple
 from diffir.losses import pixel_l1
 from diffir.model import DiffIRConfig, DiffIRS2
@@ -148,7 +148,7 @@ def masked(image: Tensor, mask: Tensor) -> Tensor:
 def train(task: str, config: DiffIRConfig, source: Source, seconds: float) -> DiffIRS2:
     """Train for so many CPU seconds; the averaged weights."""
     torch.manual_seed(0)
-    model = place(DiffIRS2(config), torch.device("cpu"))
+    model = to_device(DiffIRS2(config), torch.device("cpu"))
     average = average_of(model)
     size = {"sr-x4": 32, "sr-x2": 32}.get(task, 96)
     # At scale 1 bicubic leaves GT as it is; deblurring has pairs, inpainting is masked below.

@@ -25,7 +25,7 @@ from diffir.data.pixels import rgb_pixels, round_to_8_bit, to_tensor
 from diffir.data.sets import AnySet, PhotoSet, SyntheticSet
 from diffir.evaluation import psnr
 from diffir.images import read
-from diffir.inference.devices import place
+from diffir.inference.devices import to_device
 from diffir.inference.padding import pad_to_multiple
 from diffir.losses import pixel_l1
 from diffir.model import DiffIRS2
@@ -56,7 +56,7 @@ def batches(kind: str, data: Path, steps: int, seed: int) -> Iterator[Batch]:
 def train(kind: str, data: Path, steps: int, seed: int) -> DiffIRS2:
     """The averaged weights after so many steps."""
     torch.manual_seed(seed)
-    model = place(DiffIRS2(CONFIG), torch.device("cpu"))
+    model = to_device(DiffIRS2(CONFIG), torch.device("cpu"))
     average = average_of(model)
     optimizer = torch.optim.Adam(model.parameters(), betas=(0.9, 0.99))
     phase = Phase(steps=steps, learning_rate=8e-4, warmup_steps=30, batch_size=BATCH, lq_size=LQ)

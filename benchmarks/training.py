@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from diffir.data import Batch, Draws
-from diffir.inference.devices import computes_bfloat16, pick_device, place
+from diffir.inference.devices import computes_bfloat16, pick_device, to_device
 from diffir.inference.memory import peak_of_process
 from diffir.model import DiffIRS1, DiffIRS2
 from diffir.presets import RECIPES
@@ -86,7 +86,7 @@ def ours(
 ) -> Step:
     """A step of `diffir train`."""
     device = batch.lq.device
-    place(stage.model, device)
+    to_device(stage.model, device)
     average = average_of(stage.model)
     learner = Learner(
         opened_fabric(device),

@@ -22,7 +22,7 @@ LAYERS = [
     {"recipe", "checkpoints"},
     {"data"},
     {"images", "losses", "model", "tasks"},
-    {"files", "libraries", "threads", "_version"},
+    {"files", "libraries", "text", "threads", "_version"},
     {"errors"},
 ]
 MODEL_MAY_IMPORT = {"torch", "einops"}

@@ -78,6 +78,7 @@ def test_every_network_gets_a_recipe_that_fits_it(name: str) -> None:
     assert (preset.name, preset.task, preset.config) == (name, known.task, known.config)
     assert preset.recipe is not None
     assert [*preset.recipe.phases()] == ["finetune"]
+    assert preset.recipe.gradient_clip == 0.25
     feed_of(preset, ["dead-leaves"], device=torch.device("cpu"))
     (phase,) = preset.recipe.phases().values()
     assert 128 <= phase.lq_size * known.config.scale <= 256
@@ -88,7 +89,7 @@ def test_a_network_without_a_name_gets_that_of_its_task() -> None:
 
 
 def test_stage_1_is_refused() -> None:
-    with pytest.raises(WeightsError, match="weights of stage 1 found, which see the ground truth"):
+    with pytest.raises(WeightsError, match="weights of stage 1 found, which need the ground truth"):
         finetuning(Checkpoint(model=DiffIRS1(SR), task="sr"))
 
 
@@ -133,5 +134,5 @@ def test_a_start_may_be_changed_in_its_degradation_alone() -> None:
     assert "the start does not fit toy-sr: dim 8 found, 16 wanted" in result.output
     result = CliRunner().invoke(app, ["train", "finetune", "--data", "photos", "-o", "run"])
     assert result.exit_code == 2
-    assert "finetune wants a network; name it, --from" in result.output
+    assert "finetune needs a network; give one, for example --from" in result.output
     assert not Path("run").exists()

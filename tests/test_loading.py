@@ -1,8 +1,10 @@
 """A name or a file becomes a network; what does not fit is said in one sentence."""
 
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from official import network, run, toy, write_lightning, write_pth
@@ -54,7 +56,7 @@ def test_an_unknown_name_is_answered_with_presets(name):
 
 
 def test_a_name_that_is_too_long_is_a_sentence():
-    assert "cannot be looked at (File name too long)" in refused("x" * 300)
+    assert "cannot be accessed (File name too long)" in refused("x" * 300)
 
 
 def test_the_nearest_names_are_suggested():
@@ -107,15 +109,13 @@ def test_a_detail_that_cannot_be_had_is_told(tmp_path):
     message = refused(alone, detail=0.5)
     assert "no weights" in message
     assert "alone-detail.safetensors found for more detail" in message
-    assert "take real-x4-lite" in message
+    assert "use real-x4-lite" in message
     for none in (-0.1, 1.1, float("nan")):
         assert f"detail {none:g} found; wanted a number from 0 to 1" in refused(alone, detail=none)
     for none in (None, "0.5"):
         assert f"detail {none!r} found; wanted a number from 0 to 1" in refused(alone, detail=none)
     faithful, _ = two_networks(tmp_path, dim=16)
-    assert "mine-detail.safetensors holds a network of another form" in refused(
-        faithful, detail=0.5
-    )
+    assert "mine-detail.safetensors holds another kind of network" in refused(faithful, detail=0.5)
 
 
 def test_weights_are_known_by_both_files_and_where_between_they_lie(tmp_path):
@@ -123,6 +123,15 @@ def test_weights_are_known_by_both_files_and_where_between_they_lie(tmp_path):
     alone, mixed = weights_digest(faithful), weights_digest(faithful, 0.5)
     assert mixed == f"{alone}+0.5*{weights_digest(detailed)}"
     assert weights_digest(faithful, 0.25) != mixed
+
+
+def test_a_detail_may_be_any_kind_of_number(tmp_path):
+    faithful, _ = two_networks(tmp_path)
+    half = weights_digest(faithful, 0.5)
+    assert weights_digest(faithful, Fraction(1, 2)) == weights_digest(faithful, np.float32(0.5))
+    assert weights_digest(faithful, Fraction(1, 2)) == half
+    assert weights_digest(faithful, 1) == weights_digest(faithful, True)
+    assert torch.equal(run(load(faithful, detail=Fraction(1, 2))), run(load(faithful, detail=0.5)))
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth", ".bin"])
@@ -158,13 +167,13 @@ def test_what_was_asked_for_is_loaded(tmp_path):
 
 def test_another_scale_is_refused(tmp_path):
     path = write_pth(tmp_path / "net.pth", network(2, toy("sr-x2")))
-    assert f"scale 2 found in {path}, 4 was asked for" in refused(path, scale=4)
+    assert f"scale 2 found in {path}, but 4 was requested" in refused(path, scale=4)
 
 
 @pytest.mark.usefixtures("toy_preset")
 def test_another_task_is_refused(tmp_path):
     path = write_pth(tmp_path / "net.pth", network(2, toy("sr-x2")))
-    assert f"task sr found in {path}, deblur was asked for" in refused(path, task="deblur")
+    assert f"task sr found in {path}, but deblur was requested" in refused(path, task="deblur")
     assert "task deblur found" in refused("toy", task="sr")
 
 

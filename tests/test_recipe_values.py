@@ -90,18 +90,18 @@ def test_defaults_are_the_published_weights() -> None:
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"pixel_loss": "pixel_l2"}, "'pixel_l2' found; wanted is one of pixel_l1"),
-        ({"pixel_loss": "charbonier"}, "'charbonier' found; wanted is one of charbonnier"),
-        ({"ipr_loss": "kl"}, "'kl' found; wanted is one of ipr_kl"),
-        ({"joint": PHASE | {"adversary": "u-net"}}, "'u-net' found; wanted is one of unet"),
-        ({"joint": PHASE | {"perceptual": "vgg16"}}, "'vgg16' found; wanted is one of vgg19"),
+        ({"pixel_loss": "pixel_l2"}, "'pixel_l2' found; wanted one of pixel_l1"),
+        ({"pixel_loss": "charbonier"}, "'charbonier' found; wanted one of charbonnier"),
+        ({"ipr_loss": "kl"}, "'kl' found; wanted one of ipr_kl"),
+        ({"joint": PHASE | {"adversary": "u-net"}}, "'u-net' found; wanted one of unet"),
+        ({"joint": PHASE | {"perceptual": "vgg16"}}, "'vgg16' found; wanted one of vgg19"),
         (
             {"joint": PHASE | {"perceptual": {"kind": "vgg19", "layer_weights": {"conv9_9": 1}}}},
             "conv9_9",
         ),
         (
             {"joint": PHASE | {"adversary": {"feature_matching_weight": 1}}},
-            "feature matching wants the discriminator 'patch'; 'unet' found",
+            "feature matching found with the discriminator 'unet'; choose 'patch'",
         ),
         ({"joint": PHASE | {"adversary": {"width": 0}}}, r"width: .*\(0 found\)"),
         ({"pixel_loss": {"kind": "pixel_l1", "weight": -1}}, r"weight: .*\(-1 found\)"),

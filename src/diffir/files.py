@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and what a kill may leave of them."""
+"""Atomic file writes, and removing what a killed process left unfinished."""
 
 import hashlib
 import os
@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import BinaryIO
 
 UNFINISHED = re.compile(r"\.diffir-[0-9a-f]{32}\.part")
-"""The names of files that are being written, or that a kill left."""
+"""Names of files that are being written, or that a killed process left."""
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A file to write beside the goal; at the end it is flushed to the disk and renamed.
+    """A temporary file beside the target, flushed to disk and renamed at the end.
 
-    Renaming replaces a file at once. Folders are made on the way. A kill at any moment leaves the
-    old file or the new one, whole, and at worst a hidden `.part` file beside it (see `sweep`).
+    Renaming is atomic, and missing folders are created. A kill at any moment leaves the old or the
+    new file complete, and at worst a hidden `.part` file beside it (see `sweep`).
 
     Raises:
-        OSError, ValueError: when the path, the rights or the space do not suffice; nothing is left.
+        OSError, ValueError: when it cannot be written; nothing is left behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".diffir-{uuid.uuid4().hex}.part")
@@ -33,7 +33,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
                 file.flush()
                 os.fsync(file.fileno())
             beside.replace(path)
-        except OSError as error:  # that of a full disk names no file, others the hidden one
+        except OSError as error:  # for a full disk without a file name, else naming the hidden file
             if error.filename in (None, str(beside)):
                 error.filename = str(path)
             raise
@@ -42,29 +42,29 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_whole(data: bytes, path: Path) -> None:
-    """Write a file that appears whole or not at all; raises as `whole_file`."""
+    """Write a file atomically; raises as `whole_file`."""
     with whole_file(path) as file:
         file.write(data)
 
 
 def sweep(folder: Path) -> list[Path]:
-    """Remove the unfinished files in a folder that no living process writes, and name them.
+    """Remove unfinished files in a folder that no running process is writing; returns their paths.
 
-    A lock tells: it ends with its process. Where a disk has no locks, nothing is removed.
+    A lock shows whether a process is alive. On disks without locks, nothing is removed.
     """
     swept = []
     for path in folder.glob(".diffir-*.part"):
         if UNFINISHED.fullmatch(path.name) and is_abandoned(path):
             try:
                 path.unlink()
-            except OSError:  # gone, or open on Windows, which is its way to say that it is in use
+            except OSError:  # gone, or open in another process (Windows)
                 continue
             swept.append(path)
     return swept
 
 
 def is_abandoned(path: Path) -> bool:
-    """Whether no process holds an unfinished file."""
+    """Whether no process holds the lock of an unfinished file."""
     if path.is_symlink() or not path.is_file():
         return False
     try:
@@ -76,8 +76,8 @@ def is_abandoned(path: Path) -> bool:
 
 @contextmanager
 def claimed(file: BinaryIO) -> Iterator[None]:
-    """Hold the lock of a file, beyond its closing, where there are locks."""
-    if os.name == "nt":  # a second descriptor would forbid the renaming
+    """Hold the lock of a file, even after it is closed, where locks exist."""
+    if os.name == "nt":  # a second descriptor would prevent renaming
         yield
         return
     descriptor = os.dup(file.fileno())
@@ -89,9 +89,9 @@ def claimed(file: BinaryIO) -> Iterator[None]:
 
 
 def lock(descriptor: int) -> bool | None:
-    """Take the lock of an open file, which ends with the process.
+    """Lock an open file; the lock ends with the process.
 
-    False where another holds it, None where there are no locks (Windows, some network disks).
+    Returns False if another process holds it, None without locks (Windows, some network disks).
     """
     try:
         import fcntl
@@ -107,7 +107,7 @@ def lock(descriptor: int) -> bool | None:
 
 
 def digest_of(path: Path) -> str:
-    """The sha256 of a file's content, in hexadecimal digits; raises OSError."""
+    """The sha256 of a file's content in hexadecimal; raises OSError."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while piece := file.read(1 << 20):
@@ -116,5 +116,5 @@ def digest_of(path: Path) -> str:
 
 
 def settled(word: str) -> str:
-    """A path as it is found from everywhere; other words as they are."""
+    """An existing path made absolute; other words unchanged."""
     return str(Path(word).resolve()) if Path(word).exists() else word

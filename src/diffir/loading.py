@@ -1,4 +1,4 @@
-"""From a preset's name or a file, whoever wrote it, to the network in it."""
+"""Load a network by the name of a preset or from a file, whoever wrote it."""
 
 import difflib
 from dataclasses import asdict, replace
@@ -13,7 +13,7 @@ from diffir.checkpoints import Checkpoint, format, official
 from diffir.checkpoints.blend import blended
 from diffir.checkpoints.checkpoint import read_head
 from diffir.checkpoints.folder import weights_in
-from diffir.checkpoints.hub import fetch, hub_name, told_place
+from diffir.checkpoints.hub import EXPORTED_SUFFIXES, fetch, hub_name, own_folder
 from diffir.errors import WeightsError
 from diffir.files import digest_of
 from diffir.model import DiffIRS1, DiffIRS2
@@ -22,9 +22,9 @@ from diffir.tasks import TASKS
 
 WEIGHTS = Path(__file__).parent / "weights"
 SPEED = "seconds_per_megapixel"
-"""Of the input, by one thread of the CPU that the card names."""
+"""Per megapixel of input, on one thread of the CPU that the model card names."""
 DETAIL = "-detail"
-"""What a network's name has more where it was trained on against a discriminator."""
+"""Suffix of a network that was fine-tuned with a discriminator."""
 
 
 def load(
@@ -39,18 +39,17 @@ def load(
 
     Args:
         path_or_name: a preset's name; or a file: our .safetensors, or the authors' .pth or .ckpt,
-            told apart by content; or a folder of `save_pretrained`; or a repository of the Hugging
-            Face Hub, `user/repo[@revision]` or `hf://user/repo[@revision][/file]`.
+            distinguished by content; or a folder of `save_pretrained`; or a repository on the
+            Hugging Face Hub, `user/repo[@revision]` or `hf://user/repo[@revision][/file]`.
         task: refuse a network of another task.
         scale: refuse a network of another scale.
         revision: of a repository on the Hub: a branch, a tag or a commit.
-        detail: from 0, near the truth, to 1, crisp: weights between those of a network and those
-            of the one that was trained on from it against a discriminator. That one's name ends
-            in `-detail`: the preset real-x4-lite-detail, or mine-detail.safetensors beside
-            mine.safetensors.
+        detail: from 0, faithful, to 1, crisp: interpolates between the weights of the network and
+            those of its version fine-tuned with a discriminator, whose name ends in `-detail`:
+            the preset real-x4-lite-detail, or mine-detail.safetensors beside mine.safetensors.
 
     Raises:
-        WeightsError: when there is no such file, it is broken or unsafe, or is not what was asked.
+        WeightsError: when the file is missing, broken or unsafe, or of another task or scale.
     """
     checkpoint = load_checkpoint(
         path_or_name, task=task, scale=scale, revision=revision, detail=detail
@@ -66,7 +65,8 @@ def load_checkpoint(
     revision: str | None = None,
     detail: float = 0.0,
 ) -> Checkpoint:
-    """As `load`, with the facts that travel with the network."""
+    """As `load`, with the metadata of the network."""
+    detail = as_detail(detail)
     path, *others = weights_files(path_or_name, detail, revision)
     checkpoint = _read(path)
     for other in others:
@@ -75,8 +75,8 @@ def load_checkpoint(
     for what, (found, asked) in facts.items():
         if asked is not None and asked != found:
             raise WeightsError(
-                f"{what} {found} found in {path}, {asked} was asked for; "
-                f"ask for {found}, or give other weights"
+                f"{what} {found} found in {path}, but {asked} was requested; "
+                f"request {found}, or give other weights"
             )
     checkpoint.model.eval()
     return checkpoint
@@ -90,13 +90,13 @@ def convert(source: Path, target: Path, *, dtype: torch.dtype = torch.float32) -
 
 
 def weights_file(path_or_name: str | Path, revision: str | None = None) -> Path:
-    """The file that a name or a path stands for, as `load` takes them.
+    """The file of a name or a path that `load` takes.
 
-    A preset's name is its bundled file, else `<preset>.safetensors`, `.pth` or `.ckpt` in the
-    folder in DIFFIR_WEIGHTS. What is a path is taken as one, whatever the Hub has.
+    A preset means its bundled file, else `<preset>.safetensors`, `.pth` or `.ckpt` in the folder
+    named by DIFFIR_WEIGHTS. An existing path takes precedence over a name on the Hub.
 
     Raises:
-        WeightsError: where there is none, or it isn't what was told of it.
+        WeightsError: when there is none, or its sha256 is wrong.
     """
     path = Path(path_or_name)
     name = path_or_name if isinstance(path_or_name, str) else None
@@ -104,15 +104,15 @@ def weights_file(path_or_name: str | Path, revision: str | None = None) -> Path:
         is_local = name in PRESETS or path.exists()
     except OSError as error:
         raise WeightsError(
-            f"{path_or_name} cannot be looked at ({error.strerror}); check the path and its rights"
+            f"{path_or_name} cannot be accessed ({error.strerror}); check path and permissions"
         ) from error
     of_hub = None if name is None or is_local else hub_name(name, revision)
     if of_hub is not None:
         return fetch(of_hub)
     if revision is not None:
         raise WeightsError(
-            f"revision {revision} asked of {path_or_name}, which is no repository of the Hub; "
-            "leave it out, or give hf://user/repo"
+            f"revision {revision} requested, but {path_or_name} is not a repository on the Hub; "
+            "omit it, or give hf://user/repo"
         )
     if name in PRESETS:
         return _require_own(PRESETS[name])
@@ -130,21 +130,27 @@ def weights_file(path_or_name: str | Path, revision: str | None = None) -> Path:
 def weights_files(
     path_or_name: str | Path, detail: float = 0.0, revision: str | None = None
 ) -> list[Path]:
-    """The files that a network is made of: one, or two for one between them.
+    """The file of a network, or both files of an interpolated one.
 
     Raises:
-        WeightsError: as `weights_file`, for a detail that is none, and where the second is missing.
+        WeightsError: as `weights_file` and `as_detail`, or when the second file is missing.
     """
-    asked: object = detail  # who calls without a type checker may give None
-    if not isinstance(asked, Real) or not 0 <= detail <= 1:
-        found = f"{asked:g}" if isinstance(asked, Real) else repr(asked)
-        raise WeightsError(f"detail {found} found; wanted a number from 0 to 1")
+    detail = as_detail(detail)
     file = weights_file(path_or_name, revision)
     return [file, detailed_file(path_or_name, file)] if detail else [file]
 
 
+def as_detail(detail: object) -> float:
+    """A detail as a float; raises WeightsError for anything but a number from 0 to 1."""
+    number = float(detail) if isinstance(detail, Real) else None
+    if number is None or not 0 <= number <= 1:
+        found = repr(detail) if number is None else f"{number:g}"
+        raise WeightsError(f"detail {found} found; wanted a number from 0 to 1")
+    return number
+
+
 def detailed_file(path_or_name: str | Path, file: Path) -> Path:
-    """The weights trained on from those in `file` against a discriminator; raises WeightsError."""
+    """The weights fine-tuned from `file` with a discriminator; raises WeightsError."""
     wanted: str | Path
     if path_or_name in PRESETS:
         wanted = f"{path_or_name}{DETAIL}"
@@ -157,22 +163,23 @@ def detailed_file(path_or_name: str | Path, file: Path) -> Path:
         return found
     able = [name.removesuffix(DETAIL) for name in PRESETS if name.endswith(DETAIL)]
     raise WeightsError(
-        f"no weights {wanted} found for more detail; leave it at 0, or take {' or '.join(able)}, "
+        f"no weights {wanted} found for more detail; leave it at 0, or use {' or '.join(able)}, "
         "which has such weights"
     )
 
 
 def weights_digest(path_or_name: str | Path, detail: float = 0.0) -> str:
-    """What tells weights from others: the sha256 of their file, or of both and where between."""
+    """What identifies weights: the sha256 of their file, or of both files and the detail."""
+    detail = as_detail(detail)
     digests = [digest_of(file) for file in weights_files(path_or_name, detail)]
     return f"{digests[0]}+{detail!r}*{digests[1]}" if detail else digests[0]
 
 
 def model_for(task: str) -> str:
-    """The name of a network for a task: the first that is bundled, or has weights of the user's.
+    """The name of a network for a task: the first bundled one, else the first with own weights.
 
     Raises:
-        WeightsError: when there is no such task, or no network with weights for it.
+        WeightsError: when the task is unknown, or no network for it has weights.
     """
     of_task = [preset for preset in PRESETS.values() if preset.task.name == task]
     if not of_task:
@@ -181,19 +188,17 @@ def model_for(task: str) -> str:
         for preset in of_task:
             if file_of(preset) is not None:
                 return preset.name
-    raise WeightsError(
-        f"no bundled weights for task {task}; name a weights file of one as the model"
-    )
+    raise WeightsError(f"no bundled weights for task {task}; give a weights file as the model")
 
 
 def bundled_file(preset: Preset) -> Path | None:
-    """The weights that ship with the package, None where there are none for this preset."""
+    """The bundled weights of a preset, None if there are none."""
     file = WEIGHTS / f"{preset.name}.safetensors"
     return file if file.is_file() else None
 
 
 def score_of(preset: Preset) -> str | None:
-    """The first score on the card of bundled weights, `27.66 dB on Set14 (…)`; else None."""
+    """The first score on the model card of bundled weights, `27.66 dB on Set14 (…)`, or None."""
     result = _result_on_card(preset)
     if result is None:
         return None
@@ -202,7 +207,7 @@ def score_of(preset: Preset) -> str | None:
 
 
 def speed_of(preset: Preset) -> str | None:
-    """How long bundled weights take for a megapixel by their card, `3.1 s`; else None."""
+    """Time per megapixel on the model card of bundled weights, `3.1 s`, or None."""
     result = _result_on_card(preset)
     if result is None:
         return None
@@ -220,7 +225,7 @@ def _result_on_card(preset: Preset) -> dict[str, Any] | None:
 
 
 def describe(path_or_name: str | Path) -> dict[str, str]:
-    """What a weights file holds, in words, by topic; raises WeightsError as `load`."""
+    """The contents of a weights file, as text by topic; raises WeightsError as `load`."""
     path = weights_file(path_or_name)
     checkpoint = _read(path)
     config = checkpoint.config
@@ -239,15 +244,15 @@ def describe(path_or_name: str | Path) -> dict[str, str]:
 
 
 def shown(text: str) -> str:
-    """A foreign file's words, with what would steer a terminal spelt out."""
+    """Text from a foreign file, with control characters escaped."""
     return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
 
 
 def own_file(preset: Preset) -> Path | None:
-    """The weights of a preset in DIFFIR_WEIGHTS, None where there are none."""
-    place = told_place()
+    """The weights of a preset in DIFFIR_WEIGHTS, None if there are none."""
+    folder = own_folder()
     names = [f"{preset.name}{suffix}" for suffix in (".safetensors", ".pth", ".ckpt")]
-    files = [place / name for name in names] if place else []
+    files = [folder / name for name in names] if folder else []
     return next((file for file in files if file.is_file()), None)
 
 
@@ -258,12 +263,17 @@ def _require_own(preset: Preset) -> Path:
     bundled = ", ".join(other.name for other in PRESETS.values() if bundled_file(other)) or "none"
     raise WeightsError(
         f"preset {preset.name} has no bundled weights (with weights: {bundled}); "
-        "`diffir convert official.pth out.safetensors` makes a file from the authors', "
-        f"and {preset.name}.safetensors in the folder in DIFFIR_WEIGHTS goes by that name"
+        "convert the authors' file by `diffir convert official.pth out.safetensors`, "
+        f"or put {preset.name}.safetensors into the folder named by DIFFIR_WEIGHTS"
     )
 
 
 def _read(path: Path) -> Checkpoint:
+    if path.suffix.lower() in EXPORTED_SUFFIXES:
+        raise WeightsError(
+            f"{path} is an exported network, not weights; open it with "
+            "diffir.export.ExportedRestorer.from_file, or give it to `diffir restore --model`"
+        )
     if read_head(path)[8:] == b"{":  # safetensors: the header's length in 8 bytes, then JSON
         return format.read(path)
     checkpoint = official.read(path)

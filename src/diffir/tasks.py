@@ -1,4 +1,4 @@
-"""Tasks: what the network sees of the user's picture, and what the user gets of the network's.
+"""Tasks: the network's input from the user's picture, and the user's picture from its output.
 
 B batch, H × W pixels. Pictures are (B, 3, H, W) in [0, 1]; masks (B, 1, H, W), 1 = hole, 0 = known.
 """
@@ -13,26 +13,34 @@ from diffir.errors import MaskError
 
 
 class Task(Protocol):
-    """Two functions; training and use share them."""
+    """Two functions, shared by training and inference."""
 
     @property
     def name(self) -> str:
-        """As commands and weights files spell it."""
+        """The name in commands and weights files."""
 
     @property
     def wants_mask(self) -> bool:
-        """Whether the user has to say where the holes are."""
+        """Whether a mask of holes is required."""
 
     def network_input(self, image: Tensor, mask: Tensor | None = None) -> Tensor:
-        """LQ as the network sees it, (B, in_channels, H, W)."""
+        """LQ as the network takes it, (B, in_channels, H, W)."""
 
     def finish(self, restored: Tensor, image: Tensor, mask: Tensor | None = None) -> Tensor:
         """The picture for the user, in [0, 1], from the network's output."""
 
 
 def unwanted_mask(task: str) -> MaskError:
-    """The error for a mask that the task has no use for."""
-    return MaskError(f"a mask came with task {task}, which takes none; leave it out")
+    """The error for a mask that the task does not use."""
+    return MaskError(f"a mask was given with task {task}, which takes none; leave it out")
+
+
+def misfit_mask(mask: tuple[int, int], picture: tuple[int, int]) -> MaskError:
+    """The error for a mask of another size than the picture, both (width, height)."""
+    return MaskError(
+        f"the mask is {mask[0]}×{mask[1]}, the picture {picture[0]}×{picture[1]}; "
+        "give a mask of the picture's size"
+    )
 
 
 def missing_mask() -> MaskError:
@@ -44,7 +52,7 @@ def missing_mask() -> MaskError:
 
 @dataclass(frozen=True)
 class Deblurring:
-    """Motion blur away, same size."""
+    """Removes motion blur; same size."""
 
     name: str = "deblur"
     wants_mask: bool = False
@@ -56,13 +64,13 @@ class Deblurring:
         return image
 
     def finish(self, restored: Tensor, image: Tensor, mask: Tensor | None = None) -> Tensor:
-        """The network's output in the range of pictures."""
+        """The network's output, clamped to [0, 1]."""
         return restored.clamp(0, 1)
 
 
 @dataclass(frozen=True)
 class SuperResolution(Deblurring):
-    """A larger (or, at scale 1, cleaner) picture; the network's scale says how much larger."""
+    """A larger (or, at scale 1, cleaner) picture, enlarged by the network's scale."""
 
     name: str = "sr"
 
@@ -81,7 +89,7 @@ class Inpainting:
         return torch.cat([image * (1 - mask), mask], dim=1)
 
     def finish(self, restored: Tensor, image: Tensor, mask: Tensor | None = None) -> Tensor:
-        """The network's output in the holes, the user's own pixels, bit for bit, elsewhere."""
+        """The network's output in the holes, elsewhere the picture's own pixels, bit for bit."""
         if mask is None:
             raise missing_mask()
         return torch.where(mask > 0, restored.clamp(0, 1), image)

@@ -1,8 +1,8 @@
-"""Threads for work that Ctrl-C may end at any moment.
+"""Worker threads that Ctrl-C can interrupt safely at any moment.
 
-Ctrl-C and SIGTERM raise between any two steps of the main thread. Where that happens within a
-Condition, as executors, futures and semaphores have them, its lock is never let go, and a thread
-that wants it waits for ever, and so does the run. `SimpleQueue` is one step.
+Ctrl-C and SIGTERM raise between any two bytecodes of the main thread. Inside a Condition, which
+executors, futures and semaphores use, its lock is then never released, and the process deadlocks.
+The operations of `SimpleQueue` are atomic.
 """
 
 from collections.abc import Callable
@@ -16,36 +16,36 @@ Result = TypeVar("Result")
 
 
 class Answer(Generic[Result]):
-    """What a thread will have made."""
+    """The future result of a thread's work."""
 
     def __init__(self) -> None:
         self._made: SimpleQueue[tuple[Result | None, BaseException | None]] = SimpleQueue()
 
     def is_there(self) -> bool:
-        """Whether `get` will not wait."""
+        """Whether `get` returns at once."""
         return not self._made.empty()
 
     def get(self) -> Result:
-        """What was made, once; raises what the work raised."""
+        """The result, only once; raises what the work raised."""
         result, error = self._made.get()
         if error is not None:
             raise error
         return result  # type: ignore[return-value]
 
     def make(self, work: Callable[[Item], Result], item: Item) -> None:
-        """Do the work."""
+        """Run the work and store its result."""
         try:
             self._made.put((work(item), None))
-        except BaseException as error:  # is raised where the answer is asked for
+        except BaseException as error:  # raised again by `get`
             self._made.put((None, error))
 
 
 class Threads:
-    """Some threads that take work in turn, up to the end of a `with`.
+    """A pool of threads, to be used in a `with` statement.
 
     Args:
-        count: of threads.
-        finish: whether at the end they do all that they were given, or only what they are at.
+        count: number of threads.
+        finish: whether leaving the `with` completes all submitted work, or only what is running.
     """
 
     def __init__(self, count: int, *, finish: bool) -> None:
@@ -59,7 +59,7 @@ class Threads:
         return self
 
     def submit(self, work: Callable[[Item], Result], item: Item) -> Answer[Result]:
-        """Give work to whichever thread is free next."""
+        """Queue work for the next free thread."""
         answer = Answer[Result]()
         self._given.put(lambda: answer.make(work, item))
         return answer

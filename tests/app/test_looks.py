@@ -66,7 +66,7 @@ def test_a_photo_is_restored_without_a_mouse(visitor):
             visitor.page.wait_for_timeout(50)
     file = {"name": "photo.png", "mimeType": "image/png", "buffer": PICTURE}
     choosers[0].set_files(file)
-    visitor.page.get_by_role("img", name="Your photo as it came").wait_for()
+    visitor.page.get_by_role("img", name="Your original photo").wait_for()
     tab_to("#wish input[value='It is too small']")
     keyboard.press("Space")
     visitor.page.locator("#wish .selected input[value='It is too small']").wait_for()

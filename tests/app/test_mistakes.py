@@ -91,14 +91,14 @@ def test_wrong_masks_are_a_sentence_each_and_a_right_one_does(
 
 def test_a_click_without_a_photo_or_with_a_wild_seed_is_a_sentence(visitor):
     visitor.start()
-    assert visitor.complaint() == "there is no photo yet; choose one first"
+    assert visitor.complaint() == "no photo chosen yet; choose one first"
     visitor.give(file_of("PNG"))
     visitor.page.get_by_role("button", name="More").click()
     visitor.page.get_by_label("Seed").fill("-1")
     visitor.page.keyboard.press("Tab")
     visitor.page.wait_for_timeout(500)  # what is filled in counts some frames later
     visitor.start()
-    visitor.page.get_by_text("the seed -1 found; wanted a whole number").wait_for()
+    visitor.page.get_by_text("seed -1 found; wanted a whole number").wait_for()
 
 
 def test_a_file_of_too_many_bytes_is_a_sentence(visitor):

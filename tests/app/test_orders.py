@@ -17,7 +17,7 @@ from server import PICTURE, Held, restorer
 
 from diffir.app.desk import MEMORIES, STARTED, Desk, bounded, within
 from diffir.app.examples import EXAMPLES, write_examples
-from diffir.app.orders import content
+from diffir.app.orders import Asked, content, order_of
 from diffir.app.page import Answers, build_page
 from diffir.app.parts import place_parts
 from diffir.app.pictures import SCREEN, brushed, pair, shown
@@ -45,7 +45,7 @@ def test_every_network_serves_one_wish():
 
 
 def test_a_page_without_networks_is_a_sentence():
-    with pytest.raises(WeightsError, match="no network is there"):
+    with pytest.raises(WeightsError, match="the page has no network"):
         build_page({})
 
 
@@ -86,11 +86,28 @@ def test_every_example_has_a_wish(tmp_path):
 
 
 def test_an_upload_that_was_removed_or_is_too_large_is_a_sentence(tmp_path):
-    with pytest.raises(PictureError, match="the photo is no longer here; choose it again"):
+    with pytest.raises(PictureError, match="the uploaded photo has expired; choose it again"):
         content(str(tmp_path / "gone.png"), "photo", Settings())
     (tmp_path / "large").write_bytes(bytes(2**20 + 1))
-    with pytest.raises(PictureError, match="the mask has more than 1 MiB; give a smaller one"):
+    with pytest.raises(PictureError, match="the mask exceeds 1 MiB; choose a smaller one"):
         content(str(tmp_path / "large"), "mask", Settings(max_bytes=2**20))
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_out_of_range_is_a_picture_error_as_the_restorers_is(tmp_path, seed):
+    (tmp_path / "photo.png").write_bytes(PICTURE)
+    asked = Asked(
+        photo=str(tmp_path / "photo.png"),
+        wants_mask=False,
+        editor=None,
+        mask=None,
+        model="toy",
+        seed=seed,
+        memory=STARTED,
+        own_format=False,
+    )
+    with pytest.raises(PictureError, match=f"seed {seed} found; wanted a whole number from 0 to"):
+        order_of(asked, Settings())
 
 
 def test_uploads_are_private_and_go_after_a_while(launched):

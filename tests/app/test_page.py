@@ -130,6 +130,6 @@ def test_an_example_brings_its_wish_along(visitor):
     visitor.page.get_by_role("button", name="Thumbnail 2").click()
     visitor.page.locator("#photo").get_by_text("small").first.wait_for()
     assert visitor.page.get_by_role("radio", name="It is too small").is_checked()
-    visitor.page.get_by_role("img", name="Your photo as it came").wait_for()
+    visitor.page.get_by_role("img", name="Your original photo").wait_for()
     visitor.restore()
     assert Image.open(io.BytesIO(visitor.downloaded()[1])).size == (192, 192)

@@ -23,11 +23,11 @@ def test_progress_is_shown_a_second_visitor_waits_and_either_may_cancel(launched
         visitor.start()
         visitor.page.get_by_text(f"Place {place} in the queue").wait_for()
     second.page.get_by_role("button", name="Cancel").click()
-    assert second.complaint() == "Cancelled; the photo is as it was."
+    assert second.complaint() == "Cancelled; the photo is unchanged."
     third.page.get_by_text("Place 1 in the queue: 1 photo is ahead of yours.").wait_for()
     assert first.page.get_by_role("button", name="Restore").is_disabled()
     first.page.get_by_role("button", name="Cancel").click()
-    assert first.complaint() == "Cancelled; the photo is as it was."
+    assert first.complaint() == "Cancelled; the photo is unchanged."
     assert held.stopped.wait(10)
     held.release.set()
     third.page.get_by_role("status").get_by_text("Done in").wait_for()
@@ -50,7 +50,7 @@ def test_a_mistake_of_ours_is_a_sentence_and_the_page_goes_on(launched, visit, h
     visitor.give(PICTURE)
     held.restore_batch = lambda *_args, **_options: 1 / 0
     visitor.start()
-    assert visitor.complaint() == "the server made a mistake; its log says which"
+    assert visitor.complaint() == "internal server error; see the server's log"
     assert "ZeroDivisionError" in caplog.text
     del held.restore_batch
     visitor.restore()
@@ -62,7 +62,7 @@ def test_so_is_one_that_the_page_itself_makes(launched, visit, held, caplog, mon
     visitor.give(PICTURE)
     monkeypatch.setattr("diffir.app.page.shown_of", lambda *_: 1 / 0)
     visitor.start()
-    assert visitor.complaint() == "the server made a mistake; its log says which"
+    assert visitor.complaint() == "internal server error; see the server's log"
     assert "ZeroDivisionError" in caplog.text
     monkeypatch.undo()
     visitor.restore()

@@ -92,6 +92,18 @@ def test_learning_goes_on_from_a_read_network(path):
     assert all(parameter.requires_grad for parameter in format.read(path).model.parameters())
 
 
+def test_facts_that_json_cannot_hold_are_refused(path):
+    with pytest.raises(WeightsError, match="training facts are not JSON"):
+        format.save(deblur(training={"data": object()}), path)
+    assert not path.exists()
+
+
+def test_integers_are_not_weights(path):
+    format.save(deblur(), path)
+    rewrite(path, {"dirformer.output.weight": torch.ones(3, 16, 3, 3, dtype=torch.int8)})
+    assert "values of type int8; floating point is wanted" in refused(path)
+
+
 def test_channels_last_networks_are_saved_too(path):
     saved = deblur()
     expected = run(saved.model)
@@ -134,7 +146,7 @@ def test_values_too_large_for_half_precision_are_not_saved(path):
 )
 def test_other_files_are_refused(path, content):
     path.write_bytes(content)
-    assert "not a whole safetensors file" in refused(path)
+    assert "not a complete safetensors file" in refused(path)
 
 
 def test_a_missing_file_is_refused(path):
@@ -146,7 +158,7 @@ def test_a_cut_file_is_refused(path, share):
     format.save(deblur(), path)
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
-    assert "not a whole safetensors file" in refused(path)
+    assert "not a complete safetensors file" in refused(path)
 
 
 @pytest.mark.parametrize("metadata", [None, {"format": "pt"}])
@@ -179,6 +191,8 @@ def test_a_newer_format_asks_for_an_update(path, version):
         {"beta_schedule": "cosine"},
         {"in_channels": 4},
         {"ipr_dim": 0},
+        {"denoiser_layers": 10**9},
+        {"ipr_dim": 2**63 - 4},
     ],
     ids=str,
 )
@@ -207,7 +221,7 @@ def test_a_configuration_of_no_network_is_refused(path, change):
 def test_a_broken_header_is_refused(path, change):
     format.save(deblur(), path)
     rewrite(path, **change)
-    assert "describes no network" in refused(path)
+    assert "invalid header" in refused(path)
 
 
 @pytest.mark.parametrize(

@@ -81,8 +81,8 @@ def test_parameters_without_an_average_do(tmp_path):
 
 
 @pytest.mark.parametrize("stage", [1, 2])
-@pytest.mark.parametrize("prefix", ["", "module."])
-def test_a_bare_dict_does_with_and_without_dataparallel_prefix(tmp_path, stage, prefix):
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod."])
+def test_a_bare_dict_does_with_and_without_the_prefixes_of_wrappers(tmp_path, stage, prefix):
     model = network(stage, toy("inpaint"))
     path = tmp_path / "net.pth"
     torch.save({prefix + name: tensor for name, tensor in authors_state(model).items()}, path)
@@ -219,7 +219,7 @@ def test_code_in_a_file_is_named_and_never_runs(tmp_path, attack):
     state = authors_state(network(2, toy("deblur")))
     path, marker = tmp_path / "net.pth", tmp_path / "marker"
     torch.save({"params": state, "extra": attack(marker)}, path)
-    assert "asks for code" in refused(path)
+    assert "requires code" in refused(path)
     assert not marker.exists()
 
 
@@ -280,7 +280,7 @@ def test_a_directory_that_was_damaged_is_refused(tmp_path):
         damaged = bytearray(whole)
         damaged[entry + place : entry + place + len(damage)] = damage
         (tmp_path / "net.pth").write_bytes(damaged)
-        assert "get it anew" in refused(tmp_path / "net.pth")
+        assert "get another copy" in refused(tmp_path / "net.pth")
 
 
 def test_what_would_unpack_to_far_more_is_refused(tmp_path):
@@ -294,6 +294,44 @@ def test_what_would_unpack_to_far_more_is_refused(tmp_path):
     state["diffusion.betas"] = torch.full((1,), 0.1).expand(200_000_000)
     torch.save(state, tmp_path / "net.pth")
     assert "200000000 steps of diffusion" in refused(tmp_path / "net.pth")
+
+
+def test_tensors_larger_than_the_file_are_refused_before_memory_is_taken(tmp_path, monkeypatch):
+    state = authors_state(network(2, toy("deblur")))
+    repeated = {name: torch.zeros(()).expand(one.shape) for name, one in state.items()}
+    torch.save(repeated | {"diffusion.betas": state["diffusion.betas"]}, tmp_path / "net.pth")
+    monkeypatch.setattr(torch.nn.Module, "to_empty", None)
+    assert "claims larger tensors than it stores" in refused(tmp_path / "net.pth")
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.complex64, torch.bool])
+def test_weights_that_are_not_floating_point_are_refused(tmp_path, dtype):
+    state = authors_state(network(2, toy("deblur")))
+    state["G.output.weight"] = state["G.output.weight"].to(dtype)
+    torch.save(state, tmp_path / "net.pth")
+    name = str(dtype).removeprefix("torch.")
+    assert f"values of type {name}; floating point is wanted" in refused(tmp_path / "net.pth")
+
+
+def test_a_name_with_two_prefixes_is_refused(tmp_path):
+    state = authors_state(network(2, toy("deblur")))
+    twice = state | {"module.G.output.weight": torch.zeros_like(state["G.output.weight"])}
+    torch.save(twice, tmp_path / "net.pth")
+    assert "holds G.output.weight twice" in refused(tmp_path / "net.pth")
+
+
+def test_an_empty_average_is_passed_over(tmp_path):
+    model = network(2, toy("deblur"))
+    torch.save({"params_ema": {}, "params": authors_state(model)}, tmp_path / "net.pth")
+    assert torch.equal(run(official.read(tmp_path / "net.pth").model), run(model))
+
+
+def test_more_layers_than_any_network_has_are_refused(tmp_path):
+    state = authors_state(network(2, toy("deblur")))
+    leaf = torch.zeros(1)
+    state |= {f"denoise.resmlp.{n}.resmlp.0.weight": leaf for n in range(1, 1002)}
+    torch.save(state, tmp_path / "net.pth")
+    assert "each must be between 0 and 1000" in refused(tmp_path / "net.pth")
 
 
 def test_threads_that_read_at_once_do_not_disturb_each_other(tmp_path):

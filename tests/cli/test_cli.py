@@ -174,7 +174,7 @@ MISTAKES = {
     "missing file": ("nope.png -o out.png", "nope.png does not exist"),
     "folder without pictures": ("empty -o out", "empty holds no picture"),
     "corrupt picture": ("bad.png -o out.png", "bad.png: not a picture"),
-    "unknown suffix": ("photo.png -o out.gif", "out.gif has no suffix of a picture"),
+    "unknown suffix": ("photo.png -o out.gif", "out.gif has no picture suffix"),
     "unknown format": ("photo.png -o out --format gif", "format 'gif' found"),
     "output is the input": ("photo.png -o photo.png --overwrite", "photo.png is an input"),
     "output exists": ("photo.png -o mask.png", "mask.png exists"),
@@ -183,14 +183,14 @@ MISTAKES = {
     "alpha into JPEG": ("rgba.png -o out.jpg", "JPEG cannot hold its transparency"),
     "mask not wanted": (
         "photo.png -o out.png --mask mask.png",
-        "error: a mask came with task deblur",
+        "error: a mask was given with task deblur",
     ),
     "mask is missing": ("photo.png -o out.png --mask nope.png", "nope.png does not exist"),
     "unknown model": ("photo.png -o out.png --model nope", "no file and no preset 'nope'"),
     "stage 1": ("photo.png -o out.png --model stage1.safetensors", "needs the ground truth"),
-    "cut weights": ("photo.png -o out.png --model cut.safetensors", "not a whole safetensors"),
-    "no weights": ("photo.png -o out.png --model bad.png", "bad.png is no weights file"),
-    "unknown device": ("photo.png -o out.png --device gpu", "device 'gpu' is not known"),
+    "cut weights": ("photo.png -o out.png --model cut.safetensors", "not a complete safetensors"),
+    "no weights": ("photo.png -o out.png --model bad.png", "bad.png is not a weights file"),
+    "unknown device": ("photo.png -o out.png --device gpu", "unknown device 'gpu'"),
     "no mask": (
         "photo.png -o out.png --model inpaint.safetensors",
         "white (or transparent) = hole",
@@ -202,7 +202,7 @@ MISTAKES = {
     "no size of memory": ("photo.png -o out.png --memory much", "memory 'much' found; wanted a"),
     "too little memory": (
         "photo.png -o out.png --memory 1MB",
-        "1 MB of memory are allowed, but 32×24 needs",
+        "the memory limit is 1 MB, but 32×24 needs",
     ),
     "name too long": (f"{'a' * 300}.png -o out.png", "check the path"),
 }
@@ -386,7 +386,7 @@ def test_convert_makes_a_file_that_restores(here):
     ("words", "sentence"),
     [
         ("nope.pth new.safetensors", "no file and no preset 'nope.pth'"),
-        ("photo.png new.safetensors", "photo.png is no weights file"),
+        ("photo.png new.safetensors", "photo.png is not a weights file"),
         ("deblur.safetensors new.pth", "does not end in .safetensors"),
         ("deblur.safetensors cut.safetensors", "cut.safetensors exists"),
         ("deblur.safetensors photo.png/new.safetensors", "cannot be written"),
@@ -406,7 +406,7 @@ def test_convert_explains_mistakes_and_writes_nothing(here, words, sentence):
         ("nope --data in -o run", "'nope' has no recipe; take one of"),
         ("sr-x4-lite --data nope -o run", "nope does not exist"),
         ("sr-x4-lite --data in -o photo.png", "photo.png is a file; name a folder"),
-        ("sr-x4-lite --data in -o run --device gpu", "device 'gpu' is not known"),
+        ("sr-x4-lite --data in -o run --device gpu", "unknown device 'gpu'"),
     ],
 )
 def test_train_explains_mistakes(here, words, sentence):

@@ -60,7 +60,7 @@ def test_a_file_is_measured_where_asked(tmp_path: Path) -> None:
         ("deblur --size 0x64", "error: --size 0x64 found"),
         ("deblur --size 99999", "error: --size 99999 found; each side must be"),
         ("nope --size 64", "error: no file and no preset 'nope' found"),
-        ("deblur --size 64 --device gpu", "error: device 'gpu' is not known"),
+        ("deblur --size 64 --device gpu", "error: unknown device 'gpu'"),
     ],
 )
 def test_mistakes_are_a_sentence(words: str, sentence: str) -> None:

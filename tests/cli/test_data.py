@@ -1,6 +1,8 @@
 """diffir data check, preview and shard, and diffir degrade: from the command to the file."""
 
 import json
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +80,7 @@ def test_preview_shows_pairs_as_the_network_will_see_them() -> None:
 
 def test_preview_refuses_what_does_not_fit() -> None:
     words = ("data", "preview", "sr-x4-lite", "--data", "photos", "-o", "sheet.png")
-    refused("'milde' found; wanted is one of mild", *words, "--set", "degradation=milde")
+    refused("'milde' found; wanted one of mild", *words, "--set", "degradation=milde")
     refused("degradation motion keeps the size", *words, "--set", "degradation=motion")
     refused("has no recipe", "data", "preview", "sr-x1", "--data", "photos", "-o", "sheet.png")
     assert not Path("sheet.png").exists()
@@ -89,7 +91,7 @@ def test_shards_are_made_and_learnt_from() -> None:
     assert result.exit_code == 0, result.output
     assert "1 pictures in shards" in result.output
     assert call("data", "check", "shards").output == "1 picture checked, nothing found\n"
-    refused("holds shards already", "data", "shard", "photos", "shards")
+    refused("already has shards", "data", "shard", "photos", "shards")
     paired = call("data", "shard", "pairs", "paired", "--scale", "2")
     assert paired.exit_code == 0, paired.output
     assert (
@@ -98,13 +100,40 @@ def test_shards_are_made_and_learnt_from() -> None:
     )
 
 
+def test_shards_are_as_large_as_asked_for_and_not_among_their_pictures() -> None:
+    for name in "bc":
+        noise = np.random.default_rng(ord(name)).integers(256, size=(500, 400, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(f"photos/{name}.png")
+    assert call("data", "shard", "photos", "one").exit_code == 0
+    assert call("data", "shard", "photos", "more", "--size", "1").exit_code == 0
+    assert [len(list(Path(name).glob("*.tar"))) for name in ("one", "more")] == [1, 2]
+    refused("photos is photos, the source", "data", "shard", "pairs", "photos", "photos")
+    assert not list(Path("photos").glob("*.tar"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_names_that_are_not_utf_8_are_checked_packed_and_degraded() -> None:
+    Path("photos/a.png").rename(os.fsdecode(b"photos/caf\xe9.png"))
+    Path("photos/b.png").write_bytes(b"no picture")
+    Path("photos/b.png").rename(os.fsdecode(b"photos/\xe9.png"))
+    refused(r"photos/\udce9.png: not a picture", "data", "check", "photos", "--json", "report.json")
+    (finding,) = json.loads(Path("report.json").read_text())
+    assert os.fsencode(finding["file"]) == b"photos/\xe9.png"
+    Path(os.fsdecode(b"photos/\xe9.png")).unlink()  # CliRunner's stdout takes no such names
+    for words in (["shard", "photos", "shards"],
+                  ["degrade", "photos", "made", "--degradation", "motion"],
+                  ["preview", "sr-x4-lite", "--data", "photos", "-o", "sheet.png"]):  # fmt: skip
+        result = call("data", *words)
+        assert result.exit_code == 0, result.output
+
+
 def test_pairs_are_made_beforehand_and_learnt_from() -> None:
     words = ("data", "degrade", "photos", "made", "--degradation")
     refused("'milde' found; take one of bicubic", *words, "milde")
     refused("motion keeps the size", *words, "motion", "--scale", "2")
     result = call(*words, "mild", "--scale", "2", "--copies", "2")
     assert result.exit_code == 0, result.output
-    assert "made/pairs.yaml: what --data of `diffir train` takes" in result.output
+    assert "made/pairs.yaml: give this to `diffir train --data`" in result.output
     assert (
         call("data", "check", "made/pairs.yaml", "--scale", "2").output
         == "3 pictures checked, nothing found\n"

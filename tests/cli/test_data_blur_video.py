@@ -46,9 +46,9 @@ def pairs(kind: str) -> dict[str, bytes]:
 def test_videos_and_folders_become_pairs() -> None:
     result = blur("film.mp4", "walk", "--frames", "7")
     assert result.exit_code == 0, result.output
-    assert "film.mp4: 2 pairs made, of 20 frames with 0 cuts" in result.output
-    assert "walk: 1 pair made, of 8 frames with 0 cuts" in result.output
-    assert "3 pairs made of 2 clips, 0 failed" in result.output
+    assert "film.mp4: 2 pairs made, from 20 frames with 0 cuts" in result.output
+    assert "walk: 1 pair made, from 8 frames with 0 cuts" in result.output
+    assert "3 pairs made from 2 clips, 0 failed" in result.output
     names = {"film/000000.png", "film/000001.png", "walk/000000.png"}
     assert set(pairs("gt")) == set(pairs("lq")) == names
 
@@ -58,10 +58,10 @@ def test_a_second_run_goes_on_and_a_new_one_of_the_same_seed_gives_the_same_bits
     first = pairs("lq")
     Path("set/lq/film/000001.png").unlink()
     result = blur("film.mp4", "--frames", "3-7", "--seed", "5")
-    assert f"1 pair made, {len(first) - 1} were there" in result.output
+    assert f"1 pair made, {len(first) - 1} existed" in result.output
     assert pairs("lq") == first
     result = blur("film.mp4", "--frames", "3-7", "--seed", "5", "--overwrite")
-    assert f"{len(first)} pairs made, of" in result.output
+    assert f"{len(first)} pairs made, from" in result.output
     assert pairs("lq") == first
     blur("film.mp4", "--frames", "3-7", "--seed", "6", "--overwrite")
     assert pairs("lq") != first
@@ -85,7 +85,7 @@ def test_a_bad_video_fails_in_a_line_while_others_go_on() -> None:
     result = blur("text.mp4", "walk")
     assert result.exit_code == 2
     assert "failed: text.mp4 cannot be read as a video" in result.output
-    assert "1 pair made of 1 clips, 1 failed" in result.output
+    assert "1 pair made from 1 clip, 1 failed" in result.output
     assert set(pairs("gt")) == {"walk/000000.png"}
 
 
@@ -94,7 +94,7 @@ def test_a_bad_video_fails_in_a_line_while_others_go_on() -> None:
     [
         (["none.mp4"], "none.mp4 does not exist; give a video or a folder of frames"),
         (["text.mp4"], "text.mp4 cannot be read as a video"),
-        (["walk", "--frames", "9"], "walk has 8 frames, and a window takes at least 9"),
+        (["walk", "--frames", "9"], "walk has 8 frames, but a window needs 9"),
         (["walk", "--frames", "8"], "an odd number of frames is wanted"),
         (["walk", "--frames", "9-7"], "the smaller number comes first"),
         (["walk", "--frames", "many"], "--frames many found; give an odd number or a range"),
@@ -114,12 +114,12 @@ def test_a_file_for_the_pairs_is_a_sentence() -> None:
     Path("set").touch()
     result = blur("walk")
     assert result.exit_code == 2
-    assert "set is a file; name a folder" in result.output
+    assert "set is a file; choose a folder" in result.output
 
 
 def test_pairs_do_not_come_to_lie_among_the_frames() -> None:
     for inside in ("walk", "walk/set"):
         result = CliRunner().invoke(app, ["data", "blur-video", "walk", "-o", inside])
         assert result.exit_code == 2
-        assert "the source; name a folder outside of it" in result.output
+        assert "the source; choose a folder outside it" in result.output
     assert not any(path.is_dir() for path in Path("walk").iterdir())

@@ -31,7 +31,7 @@ def test_of_many_alike_problems_some_are_told_and_all_are_counted_and_reported()
     result = run("set", "--crop", "9", "--json", "report.json")
     assert result.exit_code == 2
     assert result.stderr.count("too small: set/") == SHOWN
-    assert "too small: 5 more, which --json lists" in result.stderr
+    assert "too small: 5 more, listed by --json" in result.stderr
     assert f"{SHOWN + 5}" in result.stdout
     assert len(json.loads(Path("report.json").read_text())) == SHOWN + 5
 

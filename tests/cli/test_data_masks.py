@@ -67,7 +67,7 @@ def test_the_size_is_the_names_or_that_asked_for(words: list[str], size: tuple[i
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["wide", "set"], "'wide' found; wanted is one of wide-"),
+        (["wide", "set"], "'wide' found; wanted one of wide-"),
         (["everyday", "set", "--size", "64x"], "--size 64x found; give 256 or"),
         (["everyday", "set", "--size", "0"], "--size 0 found; give 256 or"),
         (["everyday", "set", "--size", "4"], "each side must be 16 to 16384 pixels"),
@@ -86,10 +86,10 @@ def test_a_folder_with_pictures_is_not_written_into_unless_asked_for() -> None:
     Path("set/photo.jpg").write_bytes(b"mine")
     result = run("masks", "everyday", "set", "--count", "2")
     assert result.exit_code == 2
-    assert "set holds pictures; choose another folder or add --overwrite" in result.output
+    assert "set has pictures; choose another folder or add --overwrite" in result.output
     assert len(files()) == 1
     result = run("masks", "everyday", "set", "--count", "2", "--overwrite")
-    assert "1 other pictures in set are not of this set" in result.output
+    assert "set also has 1 picture from elsewhere" in result.output
     assert Path("set/photo.jpg").read_bytes() == b"mine"
     assert len(files()) == 3
 
@@ -98,7 +98,7 @@ def test_a_file_for_the_masks_is_a_sentence() -> None:
     Path("set").touch()
     result = run("masks", "everyday", "set")
     assert result.exit_code == 2
-    assert "set is a file; name a folder for the masks" in result.output
+    assert "set is a file; choose a folder for the masks" in result.output
 
 
 def test_masks_made_elsewhere_are_measured_and_what_is_none_is_a_sentence() -> None:

@@ -62,6 +62,13 @@ def test_pairs_come_with_their_lq() -> None:
     assert Path("made/lq/scene/1_s001.png").exists()
 
 
+def test_the_blur_of_gopro_is_the_one_asked_for() -> None:
+    Path("raw/GOPRO_Large/train/scene/blur_gamma").mkdir()
+    Image.fromarray(PHOTO // 2).save("raw/GOPRO_Large/train/scene/blur_gamma/1.png")
+    assert run("gopro", "raw", "made", "--size", "0", "--blur", "blur_gamma").exit_code == 0
+    assert np.array_equal(Image.open("made/lq/scene/1.png"), PHOTO // 2)
+
+
 def test_scales_and_edge_are_those_asked_for() -> None:
     assert run("div2k", "raw", "made", "--scales", "1,1/2", "--edge", "10").exit_code == 0
     sizes = {path.parent.name: Image.open(path).size for path in crops()}
@@ -91,17 +98,17 @@ def test_the_list_tells_of_every_set_its_page_and_its_terms() -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["div3k", "raw", "made"], "set 'div3k' found; wanted is one of div2k, "),
+        (["div3k", "raw", "made"], "set 'div3k' found; wanted one of div2k, "),
         (["div2k", "nowhere", "made"], "nowhere does not exist; give the folder"),
         (["div2k", "raw/DIV2K_train_HR/0001.png", "made"], "is a file; unpack it"),
-        (["flickr2k", "raw", "made"], "raw holds no folder Flickr2K_HR; wanted is"),
+        (["flickr2k", "raw", "made"], "raw has no folder Flickr2K_HR; wanted"),
         (["flickr2k", "raw", "made", "--split", "test"], "Flickr2K has no test part"),
         (["div2k", "raw", "raw"], "raw is raw, the source"),
         (["div2k", "raw", "raw/made"], "raw/made lies in raw, the source"),
         (["div2k", "raw", "raw/DIV2K_train_HR/0001.png"], "lies in raw"),
-        (["div2k", "raw", "file"], "file is a file; name a folder"),
+        (["div2k", "raw", "file"], "file is a file; choose a folder"),
         (["div2k", "raw", "made", "--step", "999"], "size 480 and step 999 found"),
-        (["div2k", "raw", "made", "--scales", "half"], "scales half found; wanted are numbers"),
+        (["div2k", "raw", "made", "--scales", "half"], "scales half found; wanted numbers"),
         (["gopro", "raw", "made", "--scales", "1/2"], "pairs are not scaled"),
     ],
 )
@@ -147,6 +154,6 @@ def test_who_presses_ctrl_c_twice_gets_a_sentence_and_an_end() -> None:
         if run.poll() is None:
             os.killpg(run.pid, signal.SIGKILL)
     assert run.returncode == 130
-    assert b"interrupted; whole files stay" in said
+    assert b"interrupted; finished files are kept" in said
     assert b"Traceback" not in said
     assert len(list(Path("made").rglob("*.part"))) <= 2  # of the threads it did not wait for

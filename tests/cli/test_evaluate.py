@@ -68,11 +68,21 @@ def test_the_table_and_the_reports_tell_the_same() -> None:
     assert [line.split(" | ")[0] for line in lines[:6]] == [
         *("| method", "| ---", "| model.safetensors", "| nearest", "| bicubic", "| lanczos")
     ]
-    assert "3 pixels of border" in result.output
-    assert "LQ of 3 of 3 pictures is made: bicubic, seed 0" in result.output
+    assert "without a border of 3 pixels" in result.output
+    assert "LQ of 3 of 3 pictures was made: bicubic, seed 0" in result.output
     found = json.loads(Path("out/r.json").read_text())
     assert f"{found['methods'][0]['means']['psnr_y']['value']:.2f} [" in lines[2]
     assert "data:image/png;base64," in Path("r.html").read_text()
+
+
+@pytest.mark.usefixtures("here")
+def test_the_degradation_and_the_seed_are_those_asked_for() -> None:
+    for index in range(3):
+        save(f"gt/{index}.png", data.astronaut()[90:140, 200:250])
+    words = ["--metrics", "psnr_y", "--degradation", "mild"]
+    first, other = (evaluate("--data", "gt", *words, "--seed", seed).output for seed in "34")
+    assert "LQ of 3 of 3 pictures was made: mild, seed 3" in first
+    assert first.splitlines()[2].rsplit("|", 2)[0] != other.splitlines()[2].rsplit("|", 2)[0]
 
 
 @pytest.mark.usefixtures("here")
@@ -101,6 +111,9 @@ def test_folders_are_compared() -> None:
     assert lines[2].startswith("| a | 3 | 42.11 [42.11, 42.11] | ")  # 20 log₁₀ (255 / 2)
     assert lines[3].startswith("| b | 3 | inf | 1.0000 [1.0000, 1.0000] | ")
     assert len(Path("r.csv").read_text().splitlines()) == 1 + 6
+    result = call("compare", "a", "--gt", "gt", "--border", "3", "--seed", "5")
+    assert "without a border of 3 pixels" in result.output
+    assert "bootstrap over pictures, seed 5" in result.output
 
 
 @pytest.mark.usefixtures("here")
@@ -115,18 +128,18 @@ def test_cropping_compares_what_is_shared() -> None:
 MISTAKES = {
     "another size": ("a --gt gt", "a/0_out.png is 20×32 and gt/0.png 40×32"),
     "cropping offered": ("a --gt gt", "--crop"),
-    "gray": ("gray --gt gt", "gray/0.png is gray and gt/0.png has colours; save both alike"),
+    "gray": ("gray --gt gt", "gray/0.png is gray and gt/0.png has colours; save both the same way"),
     "16 bits": ("deep --gt gt", "deep/0.tif has 16 bits a channel and gt/0.png has 8 bits"),
     "empty": ("empty --gt gt", "empty holds no picture"),
     "empty GT": ("b --gt empty", "empty holds no picture"),
-    "no folder": ("nope --gt gt", "nope is no folder"),
-    "names": ("other --gt gt", "other holds 3 pictures and GT 3, and none is called 0, 1, 2"),
-    "surplus": ("b --gt few", "b holds 3 pictures and GT 2, and GT has none called 2"),
-    "counts": ("few --gt gt", "few holds 2 pictures and GT 3, and none is called 2"),
+    "no folder": ("nope --gt gt", "nope is not a folder"),
+    "names": ("other --gt gt", "other has 3 pictures and GT 3, but other lacks 0, 1, 2"),
+    "surplus": ("b --gt few", "b has 3 pictures and GT 2, but GT lacks 2"),
+    "counts": ("few --gt gt", "few has 2 pictures and GT 3, but few lacks 2"),
     "twice": ("b b --gt gt", "b is given twice"),
-    "no GT": ("b", "no metric is left: psnr is left out, for the pictures have no GT"),
-    "metric": ("b --gt gt --metrics psnr,x", "metric 'x' found; wanted are some of psnr"),
-    "report": ("b --gt gt -o r.pdf", "r.pdf has no suffix of a report"),
+    "no GT": ("b", "no metric is left: psnr is left out because the pictures have no GT"),
+    "metric": ("b --gt gt --metrics psnr,x", "metric 'x' found; choose from psnr"),
+    "report": ("b --gt gt -o r.pdf", "r.pdf does not have the suffix of a report"),
     "report exists": ("b --gt gt -o r.md", "r.md exists; choose another name or add --overwrite"),
 }
 
@@ -178,7 +191,7 @@ def test_where_no_picture_can_be_judged_there_is_a_sentence_and_no_report() -> N
     result = call("compare", "nan", "--gt", "deep", "-o", "r.csv")
     assert result.exit_code == 2
     assert result.output.startswith("error: no picture could be scored; 0: nan/0.tif: pixels from")
-    assert result.output.endswith("; 2 more failed, too\n")
+    assert result.output.endswith("; 2 more failed\n")
     assert result.output.count("\n") == 1
     assert not Path("r.csv").exists()
 
@@ -187,7 +200,7 @@ def test_where_no_picture_can_be_judged_there_is_a_sentence_and_no_report() -> N
 def test_a_report_of_no_known_suffix_is_refused_before_anything_is_done() -> None:
     result = evaluate("--data", "nope", "-o", "r.xyz")
     assert result.exit_code == 2
-    assert "r.xyz has no suffix of a report; name one of .html" in result.output
+    assert "r.xyz does not have the suffix of a report; use .html" in result.output
     assert not Path("r.xyz").exists()
 
 
@@ -234,12 +247,12 @@ def wait_until(true: Callable[[], bool], seconds: float) -> None:
 def test_processes_are_as_many_as_gpus_if_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     monkeypatch.setattr(
-        judging, "evaluate", lambda plan, *, jobs, threads: asked.append(jobs) or []
+        judging, "evaluate", lambda plan, *, jobs, threads: asked.append((jobs, threads)) or []
     )
     monkeypatch.setattr(judging, "jobs_for", lambda device: {"auto": 3, "cpu": 1}[device])
-    for words in (["--device", "auto"], ["--device", "cpu"], ["--device", "auto", "--jobs", "2"]):
+    for words in (["--device", "auto"], ["--device", "cpu"], ["--jobs", "2", "--threads", "5"]):
         call("evaluate", "model.safetensors", "--data", "gt", *words)
-    assert asked == [3, 1, 2]
+    assert asked == [(3, None), (1, None), (2, 5)]
 
 
 @pytest.mark.usefixtures("here")
@@ -247,11 +260,11 @@ def test_processes_are_as_many_as_gpus_if_not_told(monkeypatch: pytest.MonkeyPat
     ("words", "sentence"),
     [
         ("--data empty", "empty holds no picture"),
-        ("--data gt --metrics mse", "metric 'mse' found; wanted are some of psnr"),
-        ("--data gt --beside paper", "--beside paper came without --benchmark"),
+        ("--data gt --metrics mse", "metric 'mse' found; choose from psnr"),
+        ("--data gt --beside paper", "--beside paper found without --benchmark"),
         ("--data gt --benchmark set6", "benchmark 'set6' found"),
         ("--data nope", "nope does not exist"),
-        ("--data gt --benchmark gopro", "gopro is of deblur and the model of sr"),
+        ("--data gt --benchmark gopro", "gopro is for deblur and the model for sr"),
         ("--data gt --metrics psnr_hole", "no metric is left"),
         ("--data gt -o gt/0.png/r.md", "gt/0.png is a file"),
         ("--data dead-leaves", "has synthetic pictures"),

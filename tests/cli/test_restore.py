@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from typer.testing import CliRunner, Result
 from diffir.checkpoints import Checkpoint, format
 from diffir.cli import main
 from diffir.cli.app import app
+from diffir.cli.restoring import Network, run_here
 
 MANIFEST = Path("out/manifest.jsonl")
 PICTURES = 40
@@ -135,14 +137,14 @@ def test_a_dry_run_says_all_and_writes_nothing():
     told = restore("in", "-o", "out", "--dry-run", "--mask", "mask.png").output
     assert "0 will fail" in told
     told = restore("in", "-o", "out", "--dry-run", "--mask", "in").output
-    assert "in/a.png is picture and mask at once" in told
+    assert "in/a.png is both picture and mask" in told
 
 
 def test_patterns_choose_below_the_folder():
     pictures("in/a.png", "in/x/a.jpg", "in/x/b.png")
     restore("in", "-o", "out", "--include", "x/*", "--include", "nope", "--exclude", "*.jpg")
     assert contents("out").keys() == {"x/b.png", "manifest.jsonl"}
-    assert "no picture fits --include and --exclude" in refused(
+    assert "no picture matches --include and --exclude" in refused(
         "in", "-o", "new", "--include", "*.tif"
     )
 
@@ -155,8 +157,8 @@ def test_bad_folders_are_refused_in_a_sentence():
     assert "would be one file" in refused("x", "y", "-o", "out")
     Path("out").mkdir()
     MANIFEST.write_text("a list of mine\n")
-    assert "is no manifest of diffir's" in refused("in", "-o", "out")
-    assert "is no manifest of diffir's" in refused("in", "-o", "out", "--dry-run")
+    assert "is not a manifest of diffir" in refused("in", "-o", "out")
+    assert "is not a manifest of diffir" in refused("in", "-o", "out", "--dry-run")
 
 
 def begin(*words: str) -> "subprocess.Popen[str]":
@@ -254,6 +256,39 @@ def test_a_run_killed_again_and_again_makes_what_an_unbroken_one_makes(monkeypat
     told = {line["target"]: line["target_sha256"] for line in lines()}
     assert told == {name: hashlib.sha256(data).hexdigest() for name, data in whole.items()}
     assert len(lines()) - PICTURES < KILLS
+
+
+def test_pictures_larger_than_asked_for_are_refused():
+    pictures("small.png")
+    pictures("large.png", size=13)
+    result = restore("small.png", "large.png", "-o", "out", "--max-pixels", "144")
+    assert result.exit_code == 2
+    assert contents("out").keys() == {"small.png", "manifest.jsonl"}
+    assert "large.png" in result.output
+
+
+def test_workers_share_the_memory_that_is_free(monkeypatch):
+    budgets = []
+
+    def build(_self, budget):
+        budgets.append(budget)
+        return lambda **_: None
+
+    monkeypatch.setattr("diffir.inference.engine.default_budget", lambda _device: 9_000_000)
+    monkeypatch.setattr(Network, "build", build)
+    network = Network(
+        model="toy.safetensors",
+        backend=None,
+        device="cpu",
+        precision="float32",
+        budget=None,
+        ensemble=False,
+        detail=0.0,
+        has_mask=False,
+    )
+    run_here(network, 3)
+    run_here(replace(network, budget=7_000_000), 3)
+    assert budgets == [3_000_000, 7_000_000]
 
 
 def test_a_task_and_a_model_are_not_given_together():

@@ -57,7 +57,7 @@ def test_a_row_tells_how_far_a_run_is() -> None:
     assert result.exit_code == 0, result.output
     cells = ["toy", "first", "prior", "98/100", "66 %", "28.76 dB", "2 h ago", "no"]
     assert row(result.output, "first") == cells
-    cells = ["toy", "[red]second", "not begun", "0/100", "0 %", "just now", "no"]
+    cells = ["toy", "[red]second", "not started", "0/100", "0 %", "just now", "no"]
     assert row(result.output, "[red]second") == cells
 
 
@@ -82,7 +82,7 @@ def test_without_runs_it_says_so() -> None:
     assert (result.exit_code, result.output) == (0, "no runs in .\n")
     result = call("gone")
     assert result.exit_code == 2
-    assert "gone is no folder; name a run, or a folder with runs" in result.output
+    assert "gone is not a folder; name a run, or a folder with runs" in result.output
 
 
 def test_the_curves_of_a_run_become_a_png() -> None:
@@ -97,13 +97,13 @@ def test_only_one_run_is_plotted() -> None:
     write_run("work/a", *LINES)
     result = call("work", "--plot", "a.png")
     assert result.exit_code == 2
-    assert "work is no run, though with 1 run below; name the folder of one run" in result.output
+    assert "work is not a run but has 1 run below it; name the folder of one run" in result.output
     Path("empty").mkdir()
-    assert "empty is no run; name the folder" in call("empty", "--plot", "a.png").output
+    assert "empty is not a run; name the folder" in call("empty", "--plot", "a.png").output
     assert not Path("a.png").exists()
     result = call("work/a", "--plot", "a.jpg")
     assert result.exit_code == 2
-    assert "wanted .png" in result.output
+    assert "name it .png" in result.output
 
 
 @pytest.mark.parametrize(

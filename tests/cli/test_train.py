@@ -7,7 +7,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -21,6 +24,8 @@ from diffir.model import DiffIRConfig
 from diffir.presets import RECIPES, Preset
 from diffir.recipe import Phase, Recipe
 from diffir.tasks import SuperResolution
+from diffir.training.order import Order
+from diffir.training.run import Run
 from trainer import equal
 
 PHASE = Phase(steps=2, learning_rate=1e-3, batch_size=2, lq_size=8)
@@ -95,7 +100,45 @@ def test_a_full_disk_is_a_sentence_and_leaves_no_half_file(monkeypatch: pytest.M
     result = CliRunner().invoke(app, ["train", "toy", "--data", "photos", "-o", "run"])
     assert result.exit_code == 2
     assert ": No space left on device; check the path, its permissions" in result.output
-    assert not [*Path("run").iterdir()]
+    assert [path.name for path in Path("run").iterdir()] == [".lock"]
+
+
+@contextmanager
+def started(command: list[str]) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process with its workers, killed at the end."""
+    run = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
+    try:
+        yield run
+    finally:
+        if run.poll() is None:
+            os.killpg(run.pid, signal.SIGKILL)
+        run.wait()
+
+
+@pytest.mark.usefixtures("here")
+def test_every_option_reaches_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, Any] = {}
+
+    def train(order: Order, run: Run, **options: Any) -> Path:
+        seen.update(options, order=order, run=run)
+        return Path("toy.safetensors")
+
+    monkeypatch.setattr("diffir.training.build.train", train)
+    words = (
+        "train toy --data photos --data dead-leaves -o run --val photos --val-every 9 "
+        "--save-every 7 --accumulate 2 --recompute --compile --workers 3 --on-bad stop "
+        "--from start.pth --teacher teacher.pth --set seed=4 --device cpu"
+    )
+    result = CliRunner().invoke(app, words.split())
+    assert result.exit_code == 0, result.output
+    assert "trained weights: toy.safetensors" in result.output
+    order, run = seen.pop("order"), seen.pop("run")
+    assert seen == {"workers": 3, "on_bad": "stop", "recompute": True}
+    assert (order.data, order.val) == (("photos", "dead-leaves"), ("photos",))
+    assert (order.start, order.teacher) == ("start.pth", "teacher.pth")
+    assert (order.folder, order.preset.recipe.seed) == (Path("run"), 4)
+    assert (run.folder, run.save_every, run.validate_every) == (Path("run"), 7, 9)
+    assert (run.accumulate, run.compiled, run.validate is None) == (2, True, False)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -104,24 +147,25 @@ def test_a_run_that_is_asked_to_stop_saves_where_it_is_and_goes_on_later(
 ) -> None:
     Image.fromarray(data.astronaut()[:160, 200:360]).save(tmp_path / "a.png")
     command = [
-        *(sys.executable, "-m", "diffir", "train", "sr-x4-lite", "--data", str(tmp_path / "a.png")),
+        *(sys.executable, "-m", "diffir", "train", "toy-sr", "--data", str(tmp_path / "a.png")),
         *("-o", str(tmp_path / "run"), "--threads", "1", "--workers", "1"),
-        *("--set", "stage1.batch_size=1", "--set", "stage1.lq_size=16"),
+        *("--set", "stage1.batch_size=1", "--set", "stage1.steps=1000000"),
     ]
-    run = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
-    try:
+    with started(command) as run:
         while run.poll() is None and not (tmp_path / "run/log.jsonl").exists():
             time.sleep(0.05)
         os.killpg(run.pid, number)  # as a terminal does: to the workers as well
         _, said = run.communicate(timeout=60)
-    finally:
-        if run.poll() is None:
-            os.killpg(run.pid, signal.SIGKILL)
     assert run.returncode == 130, said
-    stopped = re.search(rb"stopped after step (\d+) of stage1; the same command goes on", said)
+    stopped = re.search(
+        rb"stopped after step (\d+) of stage1; the same command resumes the run", said
+    )
     assert stopped is not None, said
     (state,) = (tmp_path / "run/states").iterdir()
     assert torch.load(state, weights_only=True)["step"] == int(stopped[1])
+    with started(command) as run:
+        assert run.stderr is not None
+        assert any(b"stage1 resumes at step " + stopped[1] in line for line in run.stderr)
 
 
 @pytest.mark.usefixtures("here")
@@ -139,10 +183,10 @@ def test_a_run_goes_on_by_its_folder_alone() -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["toy", "--resume", "run"], "--resume takes recipe, data and networks from the run"),
+        (["toy", "--resume", "run"], "--resume takes the recipe, data and networks from the run"),
         (["--resume", "photos"], "photos holds no run"),
-        (["toy", "--data", "photos"], "RECIPE, --data and -o are wanted"),
-        (["finetune", "--data", "photos", "-o", "run"], "finetune wants a network"),
+        (["toy", "--data", "photos"], "give RECIPE, --data and -o"),
+        (["finetune", "--data", "photos", "-o", "run"], "finetune needs a network"),
         (["toy", "--data", "photos", "-o", "photos/a.png"], "photos/a.png is a file"),
         (
             ["toy", "--data", "photos", "-o", "run", "--devices", "4", "--device", "cpu"],

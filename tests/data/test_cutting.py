@@ -57,7 +57,7 @@ def test_scales_are_read_exactly() -> None:
 
 @pytest.mark.parametrize("words", [["a"], ["1/0"], [""]])
 def test_scales_that_are_none_are_a_sentence(words: list[str]) -> None:
-    with pytest.raises(DataError, match="wanted are numbers between commas"):
+    with pytest.raises(DataError, match="wanted numbers between commas"):
         scales_of(words)
 
 
@@ -71,7 +71,7 @@ def test_scales_that_are_none_are_a_sentence(words: list[str]) -> None:
         ({"scales": (Fraction(0),)}, "scales 0 and edge 0 found"),
         ({"edge": -1}, "edge -1 found"),
         ({"scales": ()}, "scales none found"),
-        ({"scales": (Fraction(1, 2), Fraction(2, 4))}, "wanted are different ones"),
+        ({"scales": (Fraction(1, 2), Fraction(2, 4))}, "wanted different ones"),
     ],
 )
 def test_numbers_that_contradict_each_other_are_a_sentence(

@@ -40,10 +40,23 @@ def test_lq_is_what_the_degradation_makes_of_whole_photos(photos: Path, tmp_path
     for index in (0, 1):
         assert np.array_equal(pixels(target / f"gt/{index:06d}.png"), ASTRONAUT[:50, :66])
         for copy in (0, 1):
-            lq = to_pixels(to_lq(image, MILD, 2, Draws((3, copy), (index,), alone=True)))
+            lq = to_pixels(to_lq(image, MILD, 2, Draws((3, copy, 0, 1), (index,), alone=True)))
             assert np.array_equal(pixels(target / f"lq{copy}/{index:06d}.png"), lq)
     every = [pixels(target / f"lq{copy}/{index:06d}.png") for copy in (0, 1) for index in (0, 1)]
     assert len({lq.tobytes() for lq in every}) == 4
+
+
+def test_no_pair_is_degraded_as_a_picture_of_validation_or_training_is(
+    photos: Path, tmp_path: Path
+) -> None:
+    degrade_set([str(photos)], tmp_path / "pairs", MILD, scale=2, copies=2, jobs=1)
+    image, others = to_tensor(ASTRONAUT[:50, :66]), [(0,), (0, 1), (0, 0, 1), (0, 1, 1)]
+    for index in (0, 1):
+        made = [pixels(tmp_path / f"pairs/lq{copy}/{index:06d}.png") for copy in (0, 1)]
+        for seed in others:
+            draws = Draws(seed, (index,), alone=True)
+            other = to_pixels(to_lq(image, MILD, 2, draws))
+            assert not any(np.array_equal(lq, other) for lq in made)
 
 
 def test_training_reads_all_copies_as_pairs(photos: Path, tmp_path: Path) -> None:
@@ -68,7 +81,7 @@ def test_what_is_there_is_not_made_again(photos: Path, tmp_path: Path) -> None:
     degrade_set([str(photos)], target, BLUR, scale=1, jobs=1)
     assert (target / "lq0/000001.png").read_bytes() == made
     assert (target / "lq0/000000.png").read_bytes() == b"kept"
-    with pytest.raises(DataError, match="was prepared with seed 0, and now seed 1 is asked for"):
+    with pytest.raises(DataError, match="was prepared with seed 0, not seed 1"):
         degrade_set([str(photos)], target, BLUR, scale=1, seed=1, jobs=1)
 
 
@@ -95,7 +108,7 @@ def test_a_photo_that_is_bad_or_small_is_left_out_or_ends_it(photos: Path, tmp_p
 @pytest.mark.parametrize(
     ("name", "scale", "sentence"),
     [
-        ("holes-everyday", 1, "inpainting makes its own"),
+        ("holes-everyday", 1, "inpainting draws them in training"),
         ("motion", 2, "motion keeps the size"),
         ("bicubic", 1, "leaves nothing to learn"),
     ],
@@ -109,7 +122,7 @@ def test_what_makes_no_pairs_is_refused(
 
 
 def test_it_does_not_write_among_the_photos(photos: Path) -> None:
-    with pytest.raises(DataError, match="name a folder outside of it"):
+    with pytest.raises(DataError, match="choose a folder outside it"):
         degrade_set([str(photos)], photos / "pairs", BLUR, scale=1)
 
 

@@ -4,6 +4,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -96,10 +97,27 @@ def test_every_segment_of_a_stroke_has_a_width_of_its_own_and_one_more_may_come_
         Strokes(count=(1, 2)).mask(400, 400, rng(seed))
         starts = [np.array_equal(a[0][1], b[0][0]) for a, b in pairwise(lines)]
         strokes.append(1 + starts.count(False))
-        assert all(len(ends) == 2 and 5 <= width < 105 for ends, width in lines)
+        assert all(len(ends) == 2 and 7 <= width <= 105 for ends, width in lines)
         if len(lines) > 3:
             assert len({width for _, width in lines}) > 1
     assert set(strokes) == {1, 2, 3}
+
+
+def test_strokes_are_as_wide_as_those_that_opencv_draws_for_lama(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    covered = {5: 7, 6: 7, 7: 9, 8: 9, 9: 11, 10: 11, 30: 31, 100: 101}
+    for thickness, rows in covered.items():
+        line = cv2.line(np.zeros((200, 200), np.uint8), (60, 100), (140, 100), 1, thickness)
+        assert line[:, 100].sum() == rows
+    widths = []
+    monkeypatch.setattr(masks, "paint_line", lambda _, ends, width: widths.append(width))
+    drawn_from = {5: {7}, 6: {7}, 30: {7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31}}
+    for widest, wanted in drawn_from.items():
+        widths.clear()
+        for seed in range(30):
+            Strokes(max_width=widest - 4).mask(64, 64, rng(seed))
+        assert set(widths) == wanted
 
 
 def test_strokes_stay_in_the_picture() -> None:
@@ -233,9 +251,9 @@ def test_written_masks_are_white_where_the_hole_is(tmp_path: Path) -> None:
 
 
 def test_coverage_counts_every_mask_once() -> None:
-    masks = [np.zeros((10, 10), np.uint8) for _ in range(4)]
-    for mask, rows in zip(masks, (1, 3, 3, 10), strict=True):
+    masks = [np.zeros((20, 10), np.uint8) for _ in range(4)]
+    for mask, rows in zip(masks, (1, 5, 5, 20), strict=True):
         mask[:rows] = 1
-    found = coverage(masks, bins=4)
-    assert (found.mean, found.min, found.max) == pytest.approx((0.425, 0.1, 1))
-    assert found.histogram == (1, 2, 0, 1)
+    found = coverage(masks)
+    assert (found.mean, found.min, found.max) == pytest.approx((0.3875, 0.05, 1))
+    assert found.histogram == (1, 0, 2, 0, 0, 0, 0, 0, 0, 1)

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from skimage import data
 
-from diffir.data import DEGRADATIONS
+from diffir.data import DEGRADATIONS, imresize
 from diffir.data.photo import degraded
 from diffir.errors import DataError
 from diffir.images import Picture
@@ -48,13 +49,15 @@ def test_holes_grow_with_the_photo() -> None:
     assert shares[0] == pytest.approx(shares[1], rel=0.05)
 
 
-def test_gray_stays_gray_and_alpha_goes_along() -> None:
-    gray = replace(PHOTO, pixels=PHOTO.pixels[..., :1], alpha=np.ones((81, 70), np.float32))
-    found = degraded(gray, DEGRADATIONS["bicubic"], 0, 2)
+def test_gray_stays_gray_alpha_is_reduced_and_16_bits_become_8() -> None:
+    alpha = np.random.default_rng(0).uniform(0.3, 0.7, (81, 70)).astype(np.float32)
+    deep = replace(PHOTO, pixels=PHOTO.pixels[..., :1], alpha=alpha, bit_depth=16)
+    found = degraded(deep, DEGRADATIONS["bicubic"], 0, 2)
     assert found.is_gray
+    assert found.bit_depth == 8
     assert found.alpha is not None
-    assert found.alpha.shape == (40, 35)
-    assert found.alpha.min() > 0.999
+    wanted = imresize(torch.from_numpy(alpha[None, None, :80]), 1 / 2)[0, 0]
+    np.testing.assert_array_equal(found.alpha, wanted)
 
 
 def test_a_photo_smaller_than_the_scale_is_a_sentence() -> None:

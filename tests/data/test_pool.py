@@ -65,5 +65,5 @@ def test_what_does_not_fit_into_a_pool_is_a_sentence() -> None:
     pool, draw = PairPool(size=2), np.random.default_rng(0)
     with pytest.raises(ValueError, match="batch of 3 found"):
         pool.exchange(numbered(0, count=3), draw)
-    with pytest.raises(ValueError, match="a pool of 9 found"):
+    with pytest.raises(ValueError, match="a pool of size 9 found"):
         pool.load_state_dict({"size": 9})

@@ -1,6 +1,9 @@
 """Preparing sets: made-up tiny copies of each, as their archives unpack."""
 
+import errno
 import json
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +17,7 @@ from diffir.data.prepare import Prepared, prepare
 from diffir.data.prepare_sets import PUBLIC_SETS
 from diffir.data.sets import data_sets, open_sets
 from diffir.errors import DataError
+from diffir.files import write_whole
 from diffir.images import read
 
 PHOTO = np.ascontiguousarray(data.astronaut()[:24, 200:232])  # 32 wide, 24 high
@@ -115,7 +119,7 @@ def test_the_part_for_tests_is_found_and_whole(tmp_path: Path, name: str) -> Non
 def test_a_wrong_folder_is_a_sentence_and_nothing_is_written(tmp_path: Path, name: str) -> None:
     (tmp_path / "raw").mkdir()
     (tmp_path / "raw/notes.txt").touch()
-    with pytest.raises(DataError, match=r"raw holds n.*; wanted is "):
+    with pytest.raises(DataError, match=r"raw has n.*; wanted "):
         run(name, tmp_path / "raw", tmp_path / "made")
     assert not (tmp_path / "made").exists()
 
@@ -125,14 +129,14 @@ def test_only_what_is_absent_of_a_set_is_named(tmp_path: Path) -> None:
     for folder in ("sky", "water"):
         (source / "OutdoorSceneTrain_v2" / folder / "1.jpg").unlink()
         (source / "OutdoorSceneTrain_v2" / folder).rmdir()
-    with pytest.raises(DataError, match="raw holds no folder sky, water; wanted is"):
+    with pytest.raises(DataError, match="raw has no folder sky, water; wanted"):
         run("ost", source, tmp_path / "made")
 
 
 def test_two_folders_that_could_be_meant_are_a_sentence(tmp_path: Path) -> None:
     unpack(tmp_path / "raw/old", "div2k")
     unpack(tmp_path / "raw/new", "div2k")
-    with pytest.raises(DataError, match="could both be meant; give one of them"):
+    with pytest.raises(DataError, match="both match; give one of them"):
         run("div2k", tmp_path / "raw", tmp_path / "made")
     run("div2k", tmp_path / "raw/old", tmp_path / "made")
 
@@ -216,13 +220,52 @@ def test_an_interrupted_run_goes_on_and_makes_nothing_twice(tmp_path: Path) -> N
     assert set(gone) <= set(after)
 
 
+def test_gt_is_written_after_its_lq_so_that_gt_in_the_folder_has_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = []
+
+    def full(data: bytes, path: Path) -> None:
+        if len(written) == 2:  # the note and the first picture
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write_whole(data, path)
+        written.append(path)
+
+    monkeypatch.setattr("diffir.data.prepare.write_whole", full)
+    with pytest.raises(OSError, match="No space left"):
+        run("gopro", unpack(tmp_path / "raw", "gopro"), tmp_path / "made")
+    assert files(tmp_path / "made") == ["lq/GOPR0372_07_00/000047.png", "prepare.json"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_names_that_are_not_utf_8_are_prepared_listed_and_learnt_from(tmp_path: Path) -> None:
+    latin, source = os.fsdecode(b"caf\xe9"), tmp_path / os.fsdecode(b"\xe9t\xe9")
+    source.mkdir()
+    Image.fromarray(PHOTO).save(source / f"{latin}.png")
+    for _ in range(2):  # the second time, the note is compared
+        run("folder", source, tmp_path / "made")
+    described = open_sets(data_sets([str(tmp_path / "made/list.txt")]), scale=1).describe()
+    assert described["pictures"] == 1
+    assert described == open_sets(data_sets([str(tmp_path / "made")]), scale=1).describe()
+
+
+def test_links_to_folders_are_followed_and_circles_end(tmp_path: Path) -> None:
+    source = unpack(tmp_path / "raw", "folder")
+    (source / "loop").symlink_to(source)
+    unpack(tmp_path / "elsewhere", "flickr2k")
+    (source / "linked").symlink_to(tmp_path / "elsewhere")
+    run("folder", source, tmp_path / "made")
+    linked = "linked/Flickr2K/Flickr2K_HR/000001.png"
+    assert files(tmp_path / "made/gt") == sorted([*NAMES["folder"], linked])
+
+
 @pytest.mark.parametrize("change", [{"cutting": CROPS}, {"split": "test"}, {"blur": "blur_gamma"}])
 def test_other_options_on_a_prepared_folder_are_a_sentence(
     tmp_path: Path, change: dict[str, object]
 ) -> None:
     source, target = unpack(tmp_path / "raw", "gopro"), tmp_path / "made"
     run("gopro", source, target)
-    with pytest.raises(DataError, match=r"made was prepared with .*, and now .* is asked for"):
+    with pytest.raises(DataError, match=r"made was prepared with .*, not "):
         run("gopro", source, target, **change)
     assert json.loads((target / "prepare.json").read_text())["split"] == "train"
 
@@ -230,7 +273,7 @@ def test_other_options_on_a_prepared_folder_are_a_sentence(
 def test_a_folder_of_other_files_is_not_written_into(tmp_path: Path) -> None:
     (tmp_path / "made").mkdir()
     (tmp_path / "made/mine.txt").touch()
-    with pytest.raises(DataError, match="holds files that are not of this set"):
+    with pytest.raises(DataError, match="has files that are not of this set"):
         run("folder", unpack(tmp_path / "raw", "folder"), tmp_path / "made")
     assert files(tmp_path / "made") == ["mine.txt"]
 
@@ -238,7 +281,7 @@ def test_a_folder_of_other_files_is_not_written_into(tmp_path: Path) -> None:
 def test_a_target_within_the_source_is_a_sentence(tmp_path: Path) -> None:
     source = unpack(tmp_path / "raw", "folder")
     for target in (source, source / "made"):
-        with pytest.raises(DataError, match="name a folder outside of it"):
+        with pytest.raises(DataError, match="choose a folder outside it"):
             run("folder", source, target)
 
 
@@ -295,7 +338,7 @@ def test_two_pictures_of_one_name_are_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "raw").mkdir()
     for name in ("a.png", "a.jpg"):
         Image.fromarray(PHOTO).save(tmp_path / "raw" / name)
-    with pytest.raises(DataError, match="have one name"):
+    with pytest.raises(DataError, match="would be written to the same file"):
         run("folder", tmp_path / "raw", tmp_path / "made")
 
 

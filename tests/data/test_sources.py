@@ -112,6 +112,21 @@ def test_a_list_names_its_pictures_from_its_own_folder(photos: Path) -> None:
         opened(listing)
 
 
+def test_a_list_may_begin_with_a_byte_order_mark(photos: Path) -> None:
+    listing = photos / "list.txt"
+    listing.write_text("in ner/ü.png\n", encoding="utf-8-sig")
+    assert names(crops(opened(listing))) == {"ü.png"}
+
+
+def test_linked_folders_give_their_pictures_and_shards(tmp_path: Path, photos: Path) -> None:
+    shards_of(photos, tmp_path / "shards", 10**9)
+    (tmp_path / "all").mkdir()
+    for name in ("photos", "shards"):
+        (tmp_path / "all" / name).symlink_to(tmp_path / name)
+    (tmp_path / "all/loop").symlink_to(tmp_path / "all")
+    assert opened(tmp_path / "all").describe()["pictures"] == 4
+
+
 def test_large_photos_are_drawn_more_often(tmp_path: Path) -> None:
     save(tmp_path / "p/small.png", photo(20, 20))
     save(tmp_path / "p/large.png", photo(60, 60))
@@ -166,12 +181,12 @@ def test_synthetic_pictures_may_take_their_colours_from_photos(tmp_path: Path) -
     [
         ("- fotos: x", "photos"),
         ("- {photos: x, weight: -1}", "weight"),
-        ("- {synthetic: dead-leafs}", "wanted is one of dead-leaves"),
+        ("- {synthetic: dead-leafs}", "wanted one of dead-leaves"),
         ("- {gt: x}", "lq"),
-        ("- [", "is no YAML"),
-        ("- photos: 2024-02-30", r"is no YAML \(day is out of range"),
-        ("- {photos: here, weight: 0b_}", "is no YAML"),
-        ("- photos", "lists 'photos'; wanted are lines such as - photos: photos"),
+        ("- [", "is not valid YAML"),
+        ("- photos: 2024-02-30", r"is not valid YAML \(day is out of range"),
+        ("- {photos: here, weight: 0b_}", "is not valid YAML"),
+        ("- photos", "lists 'photos'; wanted lines such as - photos: photos"),
         ("- 5", "lists 5; wanted"),
         ("photos: x", "list"),
     ],
@@ -390,13 +405,13 @@ def test_a_shard_cut_short_is_a_sentence_and_its_whole_part_is_used(
 
 def test_what_is_no_shard_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "x.tar").write_bytes(b"no tar file" * 100)
-    with pytest.raises(DataError, match="cut short or no uncompressed tar file"):
+    with pytest.raises(DataError, match="cut short or not an uncompressed tar file"):
         opened(tmp_path / "x.tar")
 
 
 def test_shards_are_not_written_over(tmp_path: Path, photos: Path) -> None:
     shards_of(photos, tmp_path / "shards")
-    with pytest.raises(DataError, match="holds shards already"):
+    with pytest.raises(DataError, match="already has shards"):
         shards_of(photos, tmp_path / "shards")
 
 

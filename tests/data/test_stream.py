@@ -16,6 +16,7 @@ from diffir.data import (
     Augment,
     Batch,
     Bicubic,
+    Draws,
     Feed,
     Holes,
     MotionBlur,
@@ -181,6 +182,47 @@ def test_given_pairs_and_photos_make_one_batch(tmp_path: Path, photos: Path) -> 
                 is_flat = bool((lq == 100 / 255).all())
                 assert is_flat == bool((gt - 200 / 255).abs().max() < 1e-6)
                 assert is_flat == ("flat" in str(fact["picture"]))
+
+
+def test_a_photo_among_pairs_is_degraded_by_the_draws_of_its_place(
+    tmp_path: Path, photos: Path
+) -> None:
+    for side in ("gt", "lq"):
+        save_flat(tmp_path / "pairs" / side / "flat.png")
+    (tmp_path / "sets.yaml").write_text(
+        "- {gt: pairs/gt, lq: pairs/lq, weight: 1}\n- {photos: photos, weight: 1}\n"
+    )
+    feed = feed_of("motion", tmp_path / "sets.yaml")
+    steps, moved = Steps(feed, sizes, (7, 1)), 0
+    for step in range(3):
+        crops = steps.crops(step)
+        batch = steps.batch(crops, step)
+        for crop, place in zip(crops.photos, crops.photo_places, strict=True):
+            draws = Draws((7, 1, step), (place,))
+            alone = feed.degradation.batch(to_tensor(crop.numpy()), 1, draws)
+            assert torch.equal(alone.lq[0], batch.lq[place])
+        moved += crops.photo_places != tuple(range(len(crops.photo_places)))
+    assert moved
+
+
+def save_flat(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    Image.fromarray(np.full((60, 60, 3), 100, np.uint8)).save(path)
+
+
+def test_ranks_draw_different_pairs_from_their_pools(photos: Path) -> None:
+    def size(_step: int) -> tuple[int, int]:
+        return 16, 4
+
+    made = [Steps(feed_of("pooled", photos), size, (7, 1))[step] for step in range(5)]
+    ranks = [
+        [stream.finished(one, step) for step, one in enumerate(made)]
+        for stream in (
+            Stream(feed_of("pooled", photos, rank=rank, world=2), size, (7, 1)) for rank in (0, 1)
+        )
+    ]
+    assert equal(ranks[0][:2], ranks[1][:2])  # while the pools fill up
+    assert not equal(ranks[0][2:], ranks[1][2:])
 
 
 def test_the_pool_mixes_what_single_batches_share(photos: Path) -> None:

@@ -83,7 +83,7 @@ def test_no_pixel_is_no_picture() -> None:
     [np.zeros((0, 3), np.uint8), np.zeros((4, 4), np.uint8), np.zeros((4, 3)), COLOURS[0]],
 )
 def test_a_palette_of_another_kind_is_refused(palette: Any) -> None:
-    with pytest.raises(ValueError, match=r"palette .* found; wanted is \(N, 3\) uint8"):
+    with pytest.raises(ValueError, match=r"palette .* found; wanted \(N, 3\) uint8"):
         picture(0, palette=palette)
 
 

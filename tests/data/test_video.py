@@ -22,10 +22,10 @@ from diffir.data.video import (
     PairWriter,
     Tally,
     average,
-    blurred_windows,
     clips,
     frame_files,
     frames_of,
+    sharp_frame,
     sharp_windows,
 )
 from diffir.errors import DataError, MissingLibraryError
@@ -73,24 +73,24 @@ def files_under(folder: Path) -> list[str]:
 
 
 def test_windows_are_odd_numbers_of_consecutive_frames_end_to_end() -> None:
-    found = numbers(sharp_windows(numbered(200), FrameBlur(), (0,)))
+    found = numbers(sharp_windows(numbered(200), FrameBlur(), (0,), Tally()))
     assert list(itertools.chain(*found)) == list(range(sum(map(len, found))))
     assert {len(window) for window in found} == {7, 9, 11, 13}
     assert sum(map(len, found)) > 200 - 7
 
 
 def test_starts_are_a_step_apart_nearer_or_farther_than_a_window() -> None:
-    near = numbers(sharp_windows(numbered(10), of_length(5, step=2), (0,)))
+    near = numbers(sharp_windows(numbered(10), of_length(5, step=2), (0,), Tally()))
     assert near[:3] == [[0, 1, 2, 3, 4], [2, 3, 4, 5, 6], [4, 5, 6, 7, 8]]
     assert len(near) == 3
-    far = numbers(sharp_windows(numbered(16), of_length(3, step=7), (0,)))
+    far = numbers(sharp_windows(numbered(16), of_length(3, step=7), (0,), Tally()))
     assert far == [[0, 1, 2], [7, 8, 9]]
 
 
 def test_the_fewest_frames_give_a_window_whatever_is_drawn() -> None:
     for seed in range(10):
-        assert [len(w) for w in sharp_windows(numbered(8), FrameBlur(), (seed,))] == [7]
-    assert list(sharp_windows(numbered(6), FrameBlur(), (0,))) == []
+        assert [len(w) for w in sharp_windows(numbered(8), FrameBlur(), (seed,), Tally())] == [7]
+    assert list(sharp_windows(numbered(6), FrameBlur(), (0,), Tally())) == []
 
 
 def test_no_window_crosses_a_cut_and_cuts_are_counted() -> None:
@@ -100,12 +100,12 @@ def test_no_window_crosses_a_cut_and_cuts_are_counted() -> None:
     found = [[places[pixels.tobytes()] for pixels in window] for window in windows]
     assert found == [[0, 1, 2, 3, 4], [9, 10, 11, 12, 13]]
     assert (tally.frames, tally.cuts) == (20, 2)
-    assert len(list(sharp_windows(film, of_length(5, cut=1), (0,)))) == 4
+    assert len(list(sharp_windows(film, of_length(5, cut=1), (0,), Tally()))) == 4
 
 
 def test_lq_is_the_mean_as_light_in_8_bits_and_gt_the_middle_frame() -> None:
     frames = pan(7)
-    [(lq, gt)] = blurred_windows(frames, of_length(7), (0,))
+    lq, gt = average(frames, 2.2), sharp_frame(frames, of_length(7))
     light = average_frames(torch.from_numpy(np.stack(frames)).double() / 255, 2.2)
     # half a level of rounding, and what float32 adds to it
     np.testing.assert_allclose(lq, light.numpy() * 255, atol=0.501)
@@ -116,8 +116,7 @@ def test_lq_is_the_mean_as_light_in_8_bits_and_gt_the_middle_frame() -> None:
 def test_any_frame_can_be_the_sharp_one() -> None:
     frames = pan(7)
     for place, index in {"first": 0, "last": 6}.items():
-        [(_, gt)] = blurred_windows(frames, of_length(7, sharp=place), (0,))
-        assert np.array_equal(gt, frames[index])
+        assert np.array_equal(sharp_frame(frames, of_length(7, sharp=place)), frames[index])
 
 
 def test_gamma_says_how_bright_a_passing_light_stays() -> None:
@@ -135,13 +134,12 @@ def test_tall_frames_are_averaged_whole() -> None:
 
 
 def test_frames_that_stand_still_stay_as_they_are() -> None:
-    [(lq, gt)] = blurred_windows([ASTRONAUT[:70, :50]] * 7, of_length(7), (0,))
-    assert np.array_equal(lq, gt)
+    assert np.array_equal(average([ASTRONAUT[:70, :50]] * 7, 2.2), ASTRONAUT[:70, :50])
 
 
 def test_the_same_seed_gives_the_same_windows_and_another_others() -> None:
     first, again, other = (
-        numbers(sharp_windows(numbered(200), FrameBlur(), (seed,))) for seed in (1, 1, 2)
+        numbers(sharp_windows(numbered(200), FrameBlur(), (seed,), Tally())) for seed in (1, 1, 2)
     )
     assert first == again
     assert first != other
@@ -155,7 +153,7 @@ def test_no_more_than_a_window_of_frames_is_held() -> None:
             yield np.full((side, side, 3), index, np.uint8)
 
     tracemalloc.start()
-    for _ in sharp_windows(film(), of_length(5, step=3), (0,)):
+    for _ in sharp_windows(film(), of_length(5, step=3), (0,), Tally()):
         pass
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -246,7 +244,7 @@ def test_pairs_of_other_settings_are_not_mixed_in_unless_all_are_made_anew(tmp_p
 def test_an_unreadable_note_is_a_sentence(tmp_path: Path) -> None:
     [clip] = clips([write_frames(tmp_path / "walk", pan(3))])
     (tmp_path / "walk.json").write_text("{")
-    with pytest.raises(DataError, match=r"a note that cannot be read, walk\.json"):
+    with pytest.raises(DataError, match=r"an unreadable note, walk\.json"):
         PairWriter(folder=tmp_path, settings=of_length(3)).write(clip)
 
 
@@ -257,7 +255,7 @@ def test_pictures_that_were_not_made_here_are_never_touched(
     [clip] = clips([write_frames(tmp_path / "walk", pan(12))])
     (tmp_path / "set" / "gt" / "walk").mkdir(parents=True)
     (tmp_path / "set" / "gt" / "walk" / "000007.png").write_bytes(b"somebody's")
-    with pytest.raises(DataError, match="not made here; choose another folder"):
+    with pytest.raises(DataError, match="from elsewhere; choose another folder"):
         PairWriter(folder=tmp_path / "set", overwrite=overwrite).write(clip)
     assert files_under(tmp_path / "set") == ["gt/walk/000007.png"]
 
@@ -275,7 +273,7 @@ def test_a_failed_remake_leaves_what_is_there(tmp_path: Path) -> None:
 
 def test_clips_of_equal_name_are_refused(tmp_path: Path) -> None:
     one, two = (write_frames(tmp_path / side / "walk", pan(1)) for side in ("a", "b"))
-    with pytest.raises(DataError, match=r"a/walk and .*b/walk have one name"):
+    with pytest.raises(DataError, match=r"a/walk and .*b/walk have the same name"):
         clips([one, two])
 
 
@@ -284,8 +282,8 @@ def test_sources_without_frames_are_sentences(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for name, sentence in {
         "none.mp4": "does not exist",
-        "empty": "holds no picture; give a folder of frames",
-        "deep": r"holds no picture; name the folders in it, as .*deep/\*",
+        "empty": "has no picture; give a folder of frames",
+        "deep": r"has no picture; give its subfolders, .*deep/\*",
     }.items():
         with pytest.raises(DataError, match=sentence):
             clips([tmp_path / name])
@@ -302,7 +300,7 @@ def test_frames_of_several_sizes_are_a_sentence_that_names_the_first_odd_one(
 
 def test_too_few_frames_in_a_scene_are_a_sentence(tmp_path: Path) -> None:
     folder = write_frames(tmp_path / "walk", [*pan(6), *pan(6, COFFEE)])
-    with pytest.raises(DataError, match="12 frames in 2 scenes, and a window takes at least 7"):
+    with pytest.raises(DataError, match="12 frames in 2 scenes, but a window needs 7"):
         PairWriter(folder=tmp_path / "set").write(*clips([folder]))
     assert not (tmp_path / "set").exists()
 
@@ -334,8 +332,6 @@ def test_without_pyav_folders_work_and_videos_name_the_extra(
     write_video(tmp_path / "film.mp4", pan(7))
     monkeypatch.setitem(sys.modules, "av", None)  # as if it were not installed
     film, walk = clips([tmp_path / "film.mp4", write_frames(tmp_path / "walk", pan(7))])
-    with pytest.raises(
-        MissingLibraryError, match=r"film.mp4 needs av, .*'diffir\[video\]'"
-    ):
+    with pytest.raises(MissingLibraryError, match=r"film.mp4 needs av, .*'diffir\[video\]'"):
         PairWriter(folder=tmp_path / "set").write(film)
     assert PairWriter(folder=tmp_path / "set").write(walk).made == 1

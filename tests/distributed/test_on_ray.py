@@ -157,11 +157,11 @@ def test_a_killed_worker_costs_nothing_but_time_and_makes_nothing_twice():
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the processes by /proc")
 def test_a_file_that_its_processes_die_at_fails_in_the_end_and_the_rest_goes_on(monkeypatch):
-    monkeypatch.setattr(on_ray, "LIVES", 1)
+    monkeypatch.setattr(on_ray, "MAX_DEATHS", 1)
     slow("3")
     jobs = plan([Path("in")], Path("out"))
     errors = errors_when_one_is_killed(jobs)
-    assert errors.pop("3").startswith("in/3.png: 1 processes died at it")
+    assert errors.pop("3").startswith("in/3.png: 1 processes died restoring it")
     assert [name for name, error in errors.items() if error] == ["bad"]
     assert contents("out").keys() == {"0.png", "1.png", "2.png", "4.png"}
 
@@ -214,7 +214,7 @@ def test_what_a_worker_cannot_load_is_told_by_its_sentence():
 
 
 def test_workers_that_die_at_their_start_end_the_run(monkeypatch):
-    monkeypatch.setattr(on_ray, "LIVES", 1)
+    monkeypatch.setattr(on_ray, "MAX_DEATHS", 1)
     with pytest.raises(DeviceError, match="no worker could start on the cluster"):
         list(restore_on_ray(partial(os._exit, 3), plan([Path("in")], Path("out")), workers=1))
     assert no_actor_is_left()
@@ -227,7 +227,7 @@ def test_a_worker_of_another_version_is_refused():
 
 
 def test_workers_that_no_machine_can_hold_are_not_waited_for():
-    with pytest.raises(DeviceError, match="wants 64 cores and 0 GPUs"):
+    with pytest.raises(DeviceError, match="needs 64 cores and 0 GPUs"):
         restored(workers=1, cores=64)
 
 
@@ -238,7 +238,7 @@ def test_workers_are_as_many_as_the_machines_have_room_for():
     assert on_ray.room(nodes, 1, 0) == 13
     assert on_ray.room(nodes, 4, 0) == 3
     assert on_ray.room(nodes, 1, 0.5) == 4
-    with pytest.raises(DeviceError, match="wants 10 cores and 0 GPUs; the cluster's machines have"):
+    with pytest.raises(DeviceError, match="needs 10 cores and 0 GPUs, the cluster's machines have"):
         on_ray.room(nodes, 10, 0)
 
 

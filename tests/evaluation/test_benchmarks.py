@@ -6,7 +6,7 @@ import pytest
 
 from diffir.data import DEGRADATIONS
 from diffir.errors import DataError
-from diffir.evaluation.benchmarks import BENCHMARKS, benchmark_called, pictures_of, told
+from diffir.evaluation.benchmarks import BENCHMARKS, benchmark_called, count_note, pictures_of
 from diffir.evaluation.cases import cases_in
 from diffir.evaluation.layouts import Case
 from diffir.evaluation.metrics import METRICS
@@ -116,7 +116,7 @@ def test_a_picture_without_its_partner_says_so(tmp_path: Path) -> None:
         BENCHMARKS["set5"], touch(tmp_path, "HR/a.png", "HR/b.png", "LR_x4/a.png"), 4
     )
     assert cases[0].problem == ""
-    assert "HR/b.png has no LQ, which is looked for as LR_x{scale}/{name}" in cases[1].problem
+    assert "HR/b.png has no LQ, expected as LR_x{scale}/{name}" in cases[1].problem
 
 
 def test_lq_without_a_gt_says_so(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_lq_without_a_gt_says_so(tmp_path: Path) -> None:
         ("b", True),
         ("c", True),
     ]
-    assert cases[1].problem.endswith("LR_x4/b.png has no GT, looked for as HR/{name}")
+    assert cases[1].problem.endswith("LR_x4/b.png has no GT, expected as HR/{name}")
 
 
 def test_a_layout_with_whole_pictures_goes_before_one_with_halves(tmp_path: Path) -> None:
@@ -142,26 +142,26 @@ def test_the_check_counts(tmp_path: Path) -> None:
     touch(tmp_path, *names)
 
     def check() -> str:
-        return told(BENCHMARKS["set5"], *pictures_of(BENCHMARKS["set5"], tmp_path, 4), 4)
+        return count_note(BENCHMARKS["set5"], *pictures_of(BENCHMARKS["set5"], tmp_path, 4), 4)
 
     sentence = check()
     assert sentence == "set5: 5 of 5 pictures found as HR/{name} + LR_x4/{name}"
     (tmp_path / "LR_x4" / "0.png").unlink()
     assert check().startswith("set5: 4 of 5 pictures found")
-    assert check().endswith("can't be held against those of others")
+    assert check().endswith("so the scores are not comparable with published ones")
 
 
 def test_the_check_says_what_is_missing_and_where_to_get_it(tmp_path: Path) -> None:
     touch(tmp_path, "train/A/sharp/1.png", "train/A/blur/1.png")
-    with pytest.raises(DataError, match=r"gopro has them.*\{scene\}/sharp.*seungjunnah"):
+    with pytest.raises(DataError, match=r"layouts of gopro.*\{scene\}/sharp.*seungjunnah"):
         pictures_of(BENCHMARKS["gopro"], tmp_path, 1)
-    with pytest.raises(DataError, match="is no folder"):
+    with pytest.raises(DataError, match="is not a folder"):
         pictures_of(BENCHMARKS["gopro"], tmp_path / "nope", 1)
 
 
 def test_names_may_be_spelt_as_papers_do() -> None:
     assert benchmark_called("CelebA HQ wide").name == "celeba-hq-wide"
-    with pytest.raises(DataError, match="benchmark 'set6' found; there are set5"):
+    with pytest.raises(DataError, match="benchmark 'set6' found; choose one of set5"):
         benchmark_called("set6")
 
 
@@ -185,7 +185,7 @@ def test_other_folders_are_pairs_where_they_look_so_and_photos_otherwise(tmp_pat
 @pytest.mark.parametrize("other", ["gt/a.bmp", "gt/A.png"])
 def test_names_that_are_one_to_a_layout_are_a_sentence(tmp_path: Path, other: str) -> None:
     touch(tmp_path, "gt/a.png", "lq/a.png", other)
-    with pytest.raises(DataError, match="may both mean gt/a; leave one"):
+    with pytest.raises(DataError, match="both match gt/a; remove one"):
         cases_in(str(tmp_path), "deblur", 1)
 
 

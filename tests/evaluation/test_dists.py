@@ -11,10 +11,10 @@ from torchmetrics.functional.image import dists as oracle
 from diffir.errors import WeightsError
 from diffir.evaluation import dists
 from diffir.evaluation.dists import DISTS, DISTS_WEIGHTS, L2Pool, Shares
-from diffir.evaluation.heads import find_any
 from diffir.evaluation.lpips import VGG16Features
 from diffir.losses import load_into, vgg
 from diffir.losses.vgg import VGG16
+from diffir.losses.weights import find_any
 
 PUBLISHED = Path(torchmetrics.__file__).parent / "functional/image/dists_models"
 

@@ -134,7 +134,7 @@ def test_pictures_are_resized_as_pytorch_fid_does() -> None:
 
 def test_too_few_pictures_are_refused() -> None:
     net = small()
-    with pytest.raises(DataError, match=r"^1 picture found; FID takes sets of 2 at least"):
+    with pytest.raises(DataError, match=r"^1 picture found; FID needs sets of at least 2"):
         net([photos(1)], [photos(2)])
     with pytest.raises(DataError, match=r"^no picture found"):
         net([], [photos(2)])

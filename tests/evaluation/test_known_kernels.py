@@ -90,8 +90,8 @@ def test_blur_without_one_kernel_is_a_sentence(model: str, photos: Path, name: s
     plan, notes = planned(model, photos, name)
     assert names(plan) == ["untouched", "unsharp_mask"]
     assert (
-        f"wiener and richardson_lucy are left out, for {name} has no kernel that is the same "
-        "everywhere; motion-uniform has"
+        f"wiener and richardson_lucy are left out because {name} has no uniform kernel; use "
+        "--degradation motion-uniform"
     ) in notes
 
 
@@ -103,8 +103,8 @@ def test_lq_that_lies_there_has_no_known_kernel(model: str, photos: Path) -> Non
     assert names(plan) == ["untouched", "unsharp_mask"]
     (note,) = (note for note in notes if "left out" in note)
     assert note == (
-        "wiener and richardson_lucy are left out, for nobody tells the kernel of LQ's blur; give "
-        "sharp photos alone with --degradation motion-uniform"
+        "wiener and richardson_lucy are left out because the blur kernel of LQ is unknown; give "
+        "only sharp photos with --degradation motion-uniform"
     )
 
 
@@ -125,4 +125,4 @@ def test_one_picture_with_an_lq_of_its_own_is_enough(photos: Path) -> None:
     file = file_of(photos / "0.png")
     made, given = Case(name="a", gt=file), Case(name="b", gt=file, lq=file)
     assert kernel_problem("motion-uniform", [made]) is None
-    assert "nobody tells" in str(kernel_problem("motion-uniform", [made, given]))
+    assert "is unknown" in str(kernel_problem("motion-uniform", [made, given]))

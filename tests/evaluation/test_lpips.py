@@ -11,10 +11,9 @@ import torchmetrics
 from torch import Tensor, nn
 from torchmetrics.functional.image import lpips as oracle
 
-from diffir.errors import WeightsError
+from diffir.errors import DataError, WeightsError
 from diffir.evaluation import alexnet, lpips
 from diffir.evaluation.alexnet import AlexNet, load_alexnet
-from diffir.evaluation.heads import known_as
 from diffir.evaluation.lpips import LPIPS, Heads, VGG16Features
 from diffir.losses import PublicWeights, load_into, vgg
 from diffir.losses.vgg import VGG16
@@ -102,14 +101,14 @@ def test_equal_pictures_have_no_distance_and_a_batch_is_its_pictures() -> None:
 def test_what_is_too_small_or_unequal_is_refused() -> None:
     net = LPIPS(AlexNet(1), Heads(AlexNet(1).dims))
     assert net(torch.rand(1, 3, 31, 31), torch.rand(1, 3, 31, 31)).shape == (1,)
-    with pytest.raises(ValueError, match="40×30 found; LPIPS needs 31×31"):
+    with pytest.raises(DataError, match="40×30 found; LPIPS needs 31×31"):
         net(torch.rand(1, 3, 30, 40), torch.rand(1, 3, 30, 40))
     with pytest.raises(ValueError, match="must be equal"):
         net(torch.rand(1, 3, 40, 40), torch.rand(2, 3, 40, 40))
     features = VGG16Features(VGG16(1))
     vgg_net = LPIPS(features, Heads(features.dims))
     assert vgg_net(torch.rand(1, 3, 16, 16), torch.rand(1, 3, 16, 16)).shape == (1,)
-    with pytest.raises(ValueError, match="16×15 found; LPIPS needs 16×16"):
+    with pytest.raises(DataError, match="16×15 found; LPIPS needs 16×16"):
         vgg_net(torch.rand(1, 3, 15, 16), torch.rand(1, 3, 15, 16))
 
 
@@ -174,7 +173,7 @@ def test_lpips_is_put_together_from_its_two_files(
     heads = seeded(partial(Heads, features.dims))
     head_name = saved(heads.state_dict(), tmp_path, "heads-{}.pth")
     sha256 = head_name.removeprefix("heads-").removesuffix(".pth")
-    choices = known_as([head_name], "https://example.org", sha256)
+    choices = [PublicWeights(head_name, "https://example.org", sha256)]
     monkeypatch.setattr(lpips, {"alex": "ALEXNET_HEADS", "vgg": "VGG_HEADS"}[net], choices)
     load = {"alex": lpips.load_lpips_alexnet, "vgg": lpips.load_lpips_vgg}[net]
     torch.testing.assert_close(load(tmp_path)(*pictures()), LPIPS(features, heads)(*pictures()))

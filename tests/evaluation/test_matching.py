@@ -52,14 +52,14 @@ def test_folders_inside_keep_equal_names_apart(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("gt", "restored", "sentence"),
     [
-        (("a.png",), ("a_1.png", "a_2.png"), "has a_1, a_2, and each may mean a; leave one"),
-        (("a.png",), ("a.png", "a.jpg"), "may both mean a; leave one"),
-        (("a.png", "b.png"), ("a.png",), "holds 1 pictures and GT 2, and none is called b"),
-        (("a.png",), ("a.png", "c.png"), "holds 2 pictures and GT 1, and GT has none called c"),
-        (("a.png",), ("a.png", "a_out.png"), "GT has none called a_out"),
-        (("a.png",), ("ab.png",), "none is called a"),
-        (("a.png", "a_b.png"), ("a_b.png", "a_b_out.png"), "none is called a"),
-        (("img_1.png", "img_2.png"), ("img_10.png", "img_2.png"), "none is called img_1"),
+        (("a.png",), ("a_1.png", "a_2.png"), "has a_1, a_2, which all match a; keep only one"),
+        (("a.png",), ("a.png", "a.jpg"), "both match a; remove one"),
+        (("a.png", "b.png"), ("a.png",), "has 1 pictures and GT 2, but "),
+        (("a.png",), ("a.png", "c.png"), "has 2 pictures and GT 1, but GT lacks c"),
+        (("a.png",), ("a.png", "a_out.png"), "GT lacks a_out"),
+        (("a.png",), ("ab.png",), "lacks a"),
+        (("a.png", "a_b.png"), ("a_b.png", "a_b_out.png"), "lacks a"),
+        (("img_1.png", "img_2.png"), ("img_10.png", "img_2.png"), "lacks img_1"),
         (tuple(f"{i}.png" for i in range(9)), ("0.png",), "1, 2, 3 and 5 more"),
     ],
 )
@@ -73,7 +73,7 @@ def test_what_is_not_clear_is_a_sentence(
 
 def test_a_missing_or_empty_folder_is_a_sentence(tmp_path: Path) -> None:
     cases = cases_of_folder(folder(tmp_path / "gt", "a.png"))
-    with pytest.raises(DataError, match="nope is no folder"):
+    with pytest.raises(DataError, match="nope is not a folder"):
         matched(tmp_path / "nope", cases)
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="empty holds no picture"):

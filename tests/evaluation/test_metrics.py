@@ -53,14 +53,14 @@ def test_without_files_the_rest_is_available_and_each_missing_one_says_why(tmp_p
     }.items():
         assert unavailable[name].startswith(file)
         assert str(tmp_path) in unavailable[name]
-        assert "get it from http" in unavailable[name]
+        assert "download it from http" in unavailable[name]
 
 
 def test_names_are_kept_in_order_and_an_unknown_one_is_refused() -> None:
     available, unavailable = open_metrics(["ssim", "psnr"])
     assert [*available] == ["ssim", "psnr"]
     assert not unavailable
-    with pytest.raises(DataError, match=r"^metric 'pnsr' found; wanted are some of psnr, psnr_y, "):
+    with pytest.raises(DataError, match=r"^metric 'pnsr' found; choose from psnr, psnr_y, "):
         open_metrics(["psnr", "pnsr"])
 
 
@@ -69,7 +69,7 @@ def test_a_broken_file_makes_a_metric_unavailable_too(tmp_path: Path) -> None:
     (tmp_path / "niqe_pris_params.npz").write_bytes(b"broken")
     _, unavailable = open_metrics(["lpips_alex", "niqe"], tmp_path)
     assert "it is broken or another file" in unavailable["lpips_alex"]
-    assert "holds no model of NIQE" in unavailable["niqe"]
+    assert "is not a model of NIQE" in unavailable["niqe"]
 
 
 @pytest.fixture

@@ -384,12 +384,12 @@ def test_mistakes_are_sentences(tmp_path: Path, photos: str) -> None:
         Image.fromarray(PHOTO[:40, :40]).save(pairs / name / "a.png")
     cases: list[tuple[type[Exception], str, str, dict[str, Any]]] = [
         (WeightsError, "is of stage 1.*--stage1", one, {}),
-        (WeightsError, "is of stage 2; --stage1 wants", two, {"stage1": two}),
+        (WeightsError, "is of stage 2; --stage1 takes", two, {"stage1": two}),
         (WeightsError, "has scale 4, ipr_dim 16, unlike", two, {"stage1": other}),
-        (DataError, "'fog' found; there are bicubic", two, {"degradation": "fog"}),
+        (DataError, "'fog' found; choose one of bicubic", two, {"degradation": "fog"}),
         (DataError, "keeps the size.*choose another with --degr", two, {"degradation": "motion"}),
-        (DataError, "has 1 pictures larger than 16×16; at least 3", two, {"data": str(few)}),
-        (DataError, "an LQ of its own; of inpainting", holes, {"data": str(pairs)}),
+        (DataError, "has 1 pictures larger than 16×16; give at least 3", two, {"data": str(few)}),
+        (DataError, "its own LQ; inpainting", holes, {"data": str(pairs)}),
     ]
     for kind, sentence, model, more in cases:
         with pytest.raises(kind, match=sentence) as caught:

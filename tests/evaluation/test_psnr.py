@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from diffir.errors import DataError
 from diffir.evaluation import psnr, round_to_8_bit
 from diffir.evaluation.psnr_ssim import to_y
 
@@ -43,7 +44,7 @@ def test_equal_pictures_have_infinite_psnr() -> None:
 def test_different_sizes_and_too_wide_a_border_are_refused() -> None:
     with pytest.raises(ValueError, match="must be equal"):
         psnr(torch.ones(1, 3, 4, 4), torch.ones(1, 3, 4, 5))
-    with pytest.raises(ValueError, match="a border of 2 leaves nothing"):
+    with pytest.raises(DataError, match="a border of 2 leaves nothing"):
         psnr(torch.ones(1, 3, 4, 4), torch.ones(1, 3, 4, 4), border=2)
 
 

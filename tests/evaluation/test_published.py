@@ -3,14 +3,10 @@
 import pytest
 
 from diffir.evaluation.published import (
-    CLAIMS,
-    HIGHER_IS_BETTER,
     OURS,
     PUBLISHED,
-    PUBLISHED_COSTS,
     beside,
 )
-from diffir.tasks import TASKS
 
 COLUMNS = sorted({(row.benchmark, row.metric) for row in PUBLISHED})
 
@@ -47,7 +43,7 @@ def test_the_paper_is_the_best_of_every_column(benchmark: str, metric: str) -> N
     rows = beside(benchmark, metric)
     assert rows[-1].method == OURS
     values = [row.value for row in rows]
-    assert values == sorted(values, reverse=not HIGHER_IS_BETTER[metric])
+    assert values == sorted(values, reverse=metric in ("lpips", "lpips_alex", "dists", "fid"))
 
 
 def test_every_table_is_whole() -> None:
@@ -71,13 +67,3 @@ def test_a_variant_that_the_paper_does_not_tell_has_its_numbers_too() -> None:
     assert (
         beside("set14", "lpips_vgg") == beside("set14", "psnr") == beside("gopro", "psnr_y") == ()
     )
-
-
-def test_the_claims_follow_from_the_costs_that_stand_beside_them() -> None:
-    costs = {(cost.task, cost.method): cost for cost in PUBLISHED_COSTS}
-    shares = {(claim.rival, claim.quantity): claim.share for claim in CLAIMS}
-    rival, own = costs["sr", "BebyGAN"].multiply_adds, costs["sr", OURS].multiply_adds
-    assert own / rival == pytest.approx(shares["BebyGAN", "multiply-adds"], abs=0.005)
-    rival, own = costs["inpaint", "RePaint"].parameters, costs["inpaint", OURS].parameters
-    assert own / rival == pytest.approx(shares["RePaint", "parameters"], abs=0.0005)
-    assert {row.task for row in (*CLAIMS, *PUBLISHED_COSTS)} <= set(TASKS)

@@ -94,9 +94,9 @@ def test_the_table_has_a_row_a_method_and_the_papers_below(report: Report) -> No
 
 def test_markdown_says_how_it_was_made_and_lists_all_pictures(report: Report) -> None:
     text = as_markdown(report)
-    assert "4 pixels of border left out" in text
+    assert "PSNR and SSIM without a border of 4 pixels" in text
     assert "- a note" in text
-    assert "- the paper: PSNR on Y, 4 pixels of border left out" in text
+    assert "- the paper: PSNR on Y without a border of 4 pixels" in text
     assert "| 2 | ours |  |  |  | 2.png: <cut> short |" in text
     assert "| 1 | a\\|<b> | 30.00 | 0.7500 | 1.00 |  |" in text
 
@@ -187,7 +187,7 @@ def test_the_suffix_is_the_format(report: Report, tmp_path: Path) -> None:
         write_report(report, tmp_path / "new" / f"report.{suffix}")
     assert (tmp_path / "new" / "report.MD").read_text(encoding="utf-8") == as_markdown(report)
     assert (tmp_path / "new" / "report.html").read_text(encoding="utf-8") == as_html(report)
-    with pytest.raises(DataError, match=r"x.pdf has no suffix of a report; name one of .html"):
+    with pytest.raises(DataError, match=r"x.pdf does not have the suffix of a report; use .html"):
         write_report(report, tmp_path / "x.pdf")
 
 

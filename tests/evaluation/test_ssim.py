@@ -10,6 +10,7 @@ from scipy.ndimage import correlate1d
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
+from diffir.errors import DataError
 from diffir.evaluation.psnr_ssim import psnr, ssim, ssim_volume
 
 PARITY = Path(__file__).parents[1] / "parity"
@@ -64,7 +65,7 @@ def test_equal_pictures_have_ssim_1_and_float32_is_computed_in_float64() -> None
 
 def test_the_smallest_picture_of_ssim_is_its_window() -> None:
     assert ssim(torch.ones(1, 3, 11, 11), torch.ones(1, 3, 11, 11)).shape == (1,)
-    with pytest.raises(ValueError, match="10×11 found; SSIM needs 11×11"):
+    with pytest.raises(DataError, match="10×11 found; SSIM needs 11×11"):
         ssim(torch.ones(1, 3, 11, 10), torch.ones(1, 3, 11, 10))
     with pytest.raises(ValueError, match="must be equal"):
         ssim(torch.ones(1, 3, 11, 12), torch.ones(1, 3, 12, 11))
@@ -122,5 +123,5 @@ def test_psnr_in_the_hole_is_the_mean_over_its_pixels_and_channels_and_keeps_the
 def test_a_mask_without_a_hole_is_refused() -> None:
     mask = torch.zeros(2, 1, 4, 4)
     mask[0] = 1
-    with pytest.raises(ValueError, match="without a hole"):
+    with pytest.raises(DataError, match="without a hole"):
         psnr(torch.ones(2, 3, 4, 4), torch.zeros(2, 3, 4, 4), mask=mask)

@@ -1,6 +1,8 @@
 """Validation: the protocol of each task, on pairs that are always the same."""
 
+import os
 import random
+import sys
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -71,6 +73,12 @@ def test_sets_are_called_after_their_folders_and_files_each_by_a_name_of_its_own
     assert [(name, len(pairs)) for name, pairs in found.items()] == [
         *(("Set.v2", 2), ("Set.v2-2", 2), ("some", 1), ("01", 1), ("Set.v2-3", 2))
     ]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_a_set_whose_name_is_not_utf_8_has_one_that_is(tmp_path: Path) -> None:
+    photos = write_photos(tmp_path / os.fsdecode(b"caf\xe9"))
+    assert list(validation_sets([str(photos)], Bicubic(), 2)) == [r"caf\udce9"]
 
 
 def test_stage_1_is_scored_on_y_with_the_ipr_of_the_ground_truth(
@@ -231,7 +239,7 @@ def test_given_pairs_are_taken_as_they_are(tmp_path: Path) -> None:
 
 def test_a_picture_too_small_for_an_lq_is_a_sentence(photos: Path, tmp_path: Path) -> None:
     Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save(photos / "small.png")
-    with pytest.raises(DataError, match=r"small\.png is too small to make an LQ of"):
+    with pytest.raises(DataError, match=r"small\.png is too small to make an LQ from"):
         validation_sets([str(photos)], MotionBlur(), 1)
 
 
@@ -245,7 +253,7 @@ def test_pairs_are_nothing_to_validate_inpainting_on(tmp_path: Path) -> None:
     for side in ("gt", "lq"):
         (tmp_path / side).mkdir()
         Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / side / "a.png")
-    with pytest.raises(DataError, match="has an LQ of its own; of inpainting give whole photos"):
+    with pytest.raises(DataError, match="has its own LQ; inpainting takes only photos"):
         validation_sets([str(tmp_path)], DEGRADATIONS["holes-training"], 1)
 
 

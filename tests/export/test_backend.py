@@ -1,6 +1,8 @@
 """Restoring by exported files is restoring: pictures, masks, seeds and errors are the same."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -8,11 +10,13 @@ from threading import Event
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
 
 from diffir.errors import DeviceError, MaskError, PictureError, StoppedError, WeightsError
 from diffir.export import ExportedRestorer, Target, is_exported
+from diffir.export.onnx_file import Inputs
 from diffir.export.runners import open_torch
 from diffir.images import Picture
 from diffir.inference import Restorer
@@ -110,7 +114,7 @@ def test_an_ensemble_is_the_mean_over_flips_and_turns(
 
 
 def test_a_filter_of_the_ipr_is_refused(restorer: ExportedRestorer) -> None:
-    with pytest.raises(WeightsError, match="keeps its IPR to itself"):
+    with pytest.raises(WeightsError, match="does not expose its IPR"):
         restorer.restore_batch(torch.zeros(1, 3, 8, 8), seeds=[0], ipr_filter=torch.clone)
 
 
@@ -132,12 +136,64 @@ def test_an_exported_file_has_no_weights_to_save(
 
 @pytest.mark.parametrize(
     "asked",
-    [{"device": "cuda"}, {"precision": "bfloat16"}, {"memory": 10**9}, {"detail": 0.5}],
+    [{"device": "meta"}, {"precision": "bfloat16"}, {"memory": 10**9}, {"detail": 0.5}],
 )
 def test_what_does_not_apply_is_told(asked: dict[str, object], exported: Exported) -> None:
-    with pytest.raises(DeviceError, match="leave that out"):
+    with pytest.raises(DeviceError, match=r"leave that out|not on this machine"):
         ExportedRestorer.from_file(exported("sr-x4", "onnx"), **asked)
-    assert ExportedRestorer.from_file(exported("sr-x4", "onnx"), device="cpu").scale == 4
+
+
+def test_every_name_of_the_cpu_applies(exported: Exported) -> None:
+    for device in ("cpu", "cpu:0", torch.device("cpu")):
+        assert ExportedRestorer.from_file(exported("sr-x4", "onnx"), device=device).scale == 4
+
+
+def test_wrong_arguments_are_sentences(exported: Exported) -> None:
+    with pytest.raises(WeightsError, match="detail None found; wanted a number"):
+        ExportedRestorer.from_file(exported("sr-x4", "onnx"), detail=None)
+    with pytest.raises(
+        WeightsError, match=r"is not an exported file; give one that ends in \.onnx"
+    ):
+        ExportedRestorer.from_file("mine.safetensors")
+    with pytest.raises(WeightsError, match=r"ExportedRestorer\.from_file"):
+        ExportedRestorer.from_pretrained(exported("sr-x4", "onnx"), device="cpu")
+    with pytest.raises(WeightsError, match=r"ExportedRestorer\.from_file"):
+        Restorer.from_pretrained(exported("sr-x4", "onnx"))
+
+
+def test_threads_get_their_own_pictures(exported: Exported) -> None:
+    pytest.importorskip("openvino")
+    restorer = ExportedRestorer.from_file(exported("sr-x4", "onnx"), "openvino")
+    images = [np.full((24, 24, 3), shade, np.float32) for shade in (0.1, 0.5, 0.9)]
+    alone = [restorer(image).pixels for image in images]
+    with ThreadPoolExecutor(3) as pool:
+        together = list(pool.map(restorer, images * 6))
+    for picture, wanted in zip(together, alone * 6, strict=True):
+        np.testing.assert_array_equal(picture.pixels, wanted)
+
+
+def test_what_the_backend_raises_costs_one_file(restorer: ExportedRestorer, tmp_path: Path) -> None:
+    def fail_on_wide(inputs: Inputs) -> NDArray[np.float32]:
+        if inputs["image"].shape[3] > 20:
+            raise RuntimeError("[ONNXRuntimeError] : 2 :\nINVALID_ARGUMENT")
+        return restorer.runner.run(inputs)
+
+    for name, width in (("a.png", 30), ("b.png", 10)):
+        Image.fromarray(PHOTO[:, :width]).save(tmp_path / name)
+    failing = ExportedRestorer(replace(restorer.runner, run=fail_on_wide))
+    first, second = restore_files(failing, plan([tmp_path], tmp_path / "out"))
+    assert "onnxruntime failed on 1 picture(s) of 30×31 ([ONNXRuntimeError]" in str(first.error)
+    assert second.error is None
+
+
+def test_another_scale_than_that_of_the_metadata_is_told(restorer: ExportedRestorer) -> None:
+    facts = restorer.runner.facts.model_copy(update={"scale": 2})
+    with pytest.raises(WeightsError, match=r"\(1, 3, 124, 180\) instead of \(1, 3, 62, 90\)"):
+        ExportedRestorer(replace(restorer.runner, facts=facts))(PHOTO)
+
+
+def test_it_has_the_attributes_of_a_restorer(restorer: ExportedRestorer) -> None:
+    assert (restorer.preset, restorer.training, restorer.memory) == (None, {}, None)
 
 
 def test_names_tell_exported_files_from_weights() -> None:

@@ -179,7 +179,7 @@ def test_no_path_of_this_machine_is_in_a_file(name: str, to: Target, exported: E
 def test_an_export_that_differs_is_refused(weights: Weights, exported: Exported) -> None:
     checkpoint = load_checkpoint(weights("sr-x4"))
     other = network(2, checkpoint.config, seed=1)
-    with pytest.raises(WeightsError, match="differs from the plain one"):
+    with pytest.raises(WeightsError, match="differs from the original"):
         check(other, TASKS["sr"], open_file(exported("sr-x4", "onnx")), [])
 
 
@@ -219,9 +219,11 @@ def test_stage_1_is_refused(tmp_path: Path) -> None:
     ("name", "to", "options", "words"),
     [
         ("out.bin", "onnx", {}, r"does not end in \.onnx"),
-        ("out.pt2", "torch", {"precision": "float16"}, "float32 alone"),
+        ("out.pt2", "torch", {"precision": "float16"}, "only float32"),
         ("out.onnx", "onnx", {"precision": "int8"}, "--calibrate FOLDER"),
         ("out.onnx", "onnx", {"photos": Path()}, "leave them out"),
+        ("out.onnx", "tensorrt", {}, "'tensorrt' found; wanted one of onnx, openvino, torch"),
+        ("out.onnx", "onnx", {"precision": "half"}, "'half' found; wanted one of float32"),
     ],
 )
 def test_what_contradicts_itself_is_told_at_once(
@@ -229,6 +231,8 @@ def test_what_contradicts_itself_is_told_at_once(
 ) -> None:
     with pytest.raises(WeightsError, match=words):
         export("deblur-lite", tmp_path / name, to, **options)
+    with pytest.raises(WeightsError, match=words):
+        export("deblur-lite", str(tmp_path / name), to, **options)
 
 
 def test_a_library_that_is_missing_is_told_before_the_work(
@@ -259,8 +263,29 @@ def test_files_of_others_and_broken_ones_are_told(exported: Exported, tmp_path: 
     with pytest.raises(WeightsError, match="update diffir"):
         open_content({".onnx": model.SerializeToString()}, "onnxruntime", cut)
     onnx.helper.set_model_props(model, {"format": "diffir-export", "format_version": "1"})
-    with pytest.raises(WeightsError, match="describes no network"):
+    with pytest.raises(WeightsError, match="invalid metadata"):
         open_content({".onnx": model.SerializeToString()}, "onnxruntime", cut)
+
+
+def test_a_file_whose_metadata_is_of_another_network_is_told(exported: Exported) -> None:
+    path = exported("sr-x4", "onnx")
+    model = onnx.load(path)
+    facts = {one.key: one.value for one in model.metadata_props}
+    for lie in ({"task": "inpaint"}, {"ipr_dim": "7"}):
+        onnx.helper.set_model_props(model, facts | lie)
+        for backend in ("onnxruntime", "openvino"):
+            pytest.importorskip(backend)
+            with pytest.raises(WeightsError, match="but its metadata describes"):
+                open_content({".onnx": model.SerializeToString()}, backend, path)
+
+
+@pytest.mark.usefixtures("_converted_before")
+def test_two_files_may_be_named_in_capitals(weights: Weights, tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    export(weights("sr-x4"), tmp_path / "model.xml", "openvino")
+    for suffix in (".xml", ".bin"):
+        (tmp_path / f"model{suffix}").rename(tmp_path / f"MODEL{suffix.upper()}")
+    assert open_file(tmp_path / "MODEL.XML").facts.scale == 4
 
 
 def test_a_missing_half_of_two_files_is_named(tmp_path: Path) -> None:
@@ -270,7 +295,7 @@ def test_a_missing_half_of_two_files_is_named(tmp_path: Path) -> None:
 
 
 def test_a_backend_that_does_not_run_the_file_is_told(exported: Exported) -> None:
-    with pytest.raises(WeightsError, match="run by openvino, not by onnxruntime"):
+    with pytest.raises(WeightsError, match="runs on openvino, not on onnxruntime"):
         open_file(Path("model.xml"), "onnxruntime")
     with pytest.raises(WeightsError, match="diffir export sr-x4-lite --to openvino"):
         open_file(Path("sr-x4-lite"), "openvino")

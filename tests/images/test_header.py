@@ -156,7 +156,7 @@ def test_damaged_exif_is_dropped_as_in_reading(tmp_path, suffix, notes, caplog):
     path = tmp_path / f"a.{suffix}"
     Image.fromarray(PHOTO).save(path, exif=notes)
     assert facts(read(path))[:2] == (header(path).width, header(path).height) == (30, 20)
-    assert "the EXIF data was dropped, for it is damaged" in caplog.text
+    assert "the EXIF data is damaged and was dropped" in caplog.text
 
 
 def test_damaged_exif_of_a_tiff_is_dropped_by_header_and_reading(tmp_path, monkeypatch):

@@ -230,7 +230,7 @@ def test_float_tiff_in_zero_to_one_is_read_as_sixteen_bits(tmp_path, dtype):
 
 def test_a_tiff_of_wider_integers_than_are_read_is_told_how_wide_they_may_be(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", RGB.astype(np.uint64), photometric="rgb")
-    assert "unsigned integers of 32 bits at most" in message(tmp_path / "a.tif")
+    assert "unsigned integers of at most 32 bits" in message(tmp_path / "a.tif")
 
 
 def test_float_tiff_beyond_one_is_refused(tmp_path):

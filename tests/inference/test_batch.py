@@ -245,7 +245,7 @@ def test_a_name_that_only_the_output_makes_too_long_fails_alone(deblur):
     for overwrite in (False, True):
         first, second = restore_files(deblur, jobs, overwrite=overwrite)
         assert first.error is None
-        assert second.error.startswith(f"out/{long}.tiff cannot be looked at (File name too long)")
+        assert second.error.startswith(f"out/{long}.tiff cannot be accessed (File name too long)")
 
 
 def test_a_file_is_read_once_and_so_may_be_a_pipe(deblur):

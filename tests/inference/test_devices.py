@@ -52,7 +52,7 @@ def test_a_gpu_beyond_the_last_is_refused_with_their_number(machine):
 
 @pytest.mark.parametrize("name", ["gpu", "", "cuda:x", "cuda:-1", "cpu cpu"])
 def test_a_name_of_no_device_is_refused(name):
-    with pytest.raises(DeviceError, match="is not known; take auto, cpu, cuda or mps"):
+    with pytest.raises(DeviceError, match="; use auto, cpu, cuda or mps"):
         pick_device(name)
 
 
@@ -71,7 +71,7 @@ def test_bfloat16_is_taken_where_it_is_computed_and_float32_elsewhere(able, monk
     monkeypatch.setattr(devices, "computes_bfloat16", lambda _device: able)
     cpu = torch.device("cpu")
     assert usable_precision("bfloat16", cpu) == ("bfloat16" if able else "float32")
-    assert ("this cpu has no instructions for bfloat16; float32 is taken" in caplog.text) != able
+    assert ("this cpu has no instructions for bfloat16; using float32" in caplog.text) != able
     assert usable_precision("float32", cpu) == "float32"
 
 

@@ -8,6 +8,7 @@ import sys
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -150,6 +151,20 @@ def test_other_settings_make_our_files_again(deblur, change):
     assert skipped(run(deblur, other)) == {"a.png": THERE, "x/b.png": THERE}
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such pipes")
+def test_what_comes_from_a_pipe_is_made_again(deblur):
+    content = Path("in/a.png").read_bytes()
+    os.mkfifo("pipe.png")
+    jobs = plan([Path("pipe.png")], Path("out.png"))
+    for _ in range(2):
+        writer = Thread(target=Path("pipe.png").write_bytes, args=(content,))
+        writer.start()
+        with open_manifest(Path(), SETTINGS, jobs) as manifest:
+            (outcome,) = restore_files(deblur, jobs, manifest=manifest)
+        writer.join()
+        assert (outcome.error, outcome.skipped) == (None, None)
+
+
 def test_other_content_makes_our_file_again(deblur):
     run(deblur)
     old = digest("out/a.png")
@@ -221,14 +236,14 @@ def test_a_last_line_that_a_kill_cut_is_ignored_and_goes(deblur, kept):
 def test_a_manifest_of_another_program_is_refused_and_stays(content):
     Path("out").mkdir()
     MANIFEST.write_bytes(content)
-    assert "is no manifest of diffir's" in refused()
+    assert "is not a manifest of diffir" in refused()
 
 
 def test_a_manifest_with_a_broken_line_in_the_middle_is_refused(deblur):
     run(deblur)
     first, second = MANIFEST.read_bytes().splitlines(keepends=True)
     MANIFEST.write_bytes(first[:60] + b"\n" + second)
-    assert "is no manifest of diffir's" in refused()
+    assert "is not a manifest of diffir" in refused()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no locks that end with a process")
@@ -242,7 +257,7 @@ def test_a_second_run_into_one_folder_is_refused_until_the_first_has_ended():
     with subprocess.Popen([sys.executable, "-c", code], **pipes) as process:
         process.stdout.readline()
         with (
-            pytest.raises(PictureError, match="another run restores into out; wait"),
+            pytest.raises(PictureError, match="another run is restoring into out; wait"),
             open_manifest(Path("out"), SETTINGS, []),
         ):
             pass
@@ -297,7 +312,7 @@ def test_a_file_of_another_process_that_is_not_ours_is_refused(deblur):
     run(deblur)
     Path("out/manifest").mkdir()
     Path("out/manifest/1.jsonl").write_text("hello\n")
-    assert "out/manifest/1.jsonl is no manifest of diffir's" in refused()
+    assert "out/manifest/1.jsonl is not a manifest of diffir" in refused()
 
 
 def test_what_two_settings_made_alike_is_skipped_for_both(deblur):

@@ -70,7 +70,7 @@ def test_a_mask_of_another_size_is_refused_with_both_sizes():
 
 
 def test_a_mask_without_holes_tells_the_polarity():
-    assert "paint white what shall be filled" in refused(PHOTO, gray(LEFT * 0))
+    assert "paint white what should be filled" in refused(PHOTO, gray(LEFT * 0))
 
 
 def test_a_mask_that_is_all_hole_tells_the_polarity():

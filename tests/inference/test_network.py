@@ -52,7 +52,7 @@ def test_where_whole_maps_do_not_fit_stripes_take_over(
     monkeypatch.setattr(model.dirformer, "forward", allocate)
     with caplog.at_level(logging.INFO, "diffir"):
         torch.testing.assert_close(run_network(model, lq, noise), expected, atol=0, rtol=0)
-    assert "going on in stripes" in caplog.text
+    assert "continuing in stripes" in caplog.text
     assert "2 pictures of 40×24" in caplog.text
 
 
@@ -74,7 +74,7 @@ def test_whole_maps_are_not_begun_once_the_caller_stopped(model):
     stop = Event()
     stop.set()
     lq, noise = inputs(model)
-    with pytest.raises(StoppedError, match="before the picture was begun"):
+    with pytest.raises(StoppedError, match="before the picture was started"):
         run_plainly(model, lq, noise[0], noise[1:], torch.float32, stop)
 
 

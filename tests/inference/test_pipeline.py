@@ -44,6 +44,22 @@ def test_one_line_loads_its_network_once(files, monkeypatch):
     assert diffir.restore(PHOTO, model=model, device="cpu").pixels.shape == (64, 80, 3)
 
 
+def test_one_line_sees_that_a_file_is_another(tmp_path, monkeypatch):
+    def by_name() -> np.ndarray:
+        return diffir.restore(PHOTO[:9, :9], model="net.safetensors", device="cpu").pixels
+
+    for seed, folder in enumerate(("a", "b")):
+        checkpoint = Checkpoint(model=network(2, toy("deblur"), seed), task="deblur")
+        format.save(checkpoint, tmp_path / folder / "net.safetensors")
+    monkeypatch.chdir(tmp_path / "a")
+    first = by_name()
+    monkeypatch.chdir(tmp_path / "b")
+    second = by_name()
+    assert not np.array_equal(first, second)
+    (tmp_path / "a" / "net.safetensors").replace(tmp_path / "b" / "net.safetensors")
+    np.testing.assert_array_equal(by_name(), first)
+
+
 def test_more_detail_makes_a_crisper_picture():
     def crispness(detail: float) -> float:
         restored = diffir.restore(PHOTO, model="real-x4-lite", detail=detail, device="cpu")
@@ -117,7 +133,7 @@ def test_each_picture_has_its_mask(files):
         changed = (picture.pixels != original).any(axis=-1)
         assert changed[mask].any()
         assert not changed[~mask].any()
-    with pytest.raises(PictureError, match="give one each"):
+    with pytest.raises(PictureError, match="give one for each"):
         list(fill([PHOTO, PHOTO], masks=masks[:1]))
     with pytest.raises(MaskError):
         list(fill([PHOTO]))
@@ -126,6 +142,9 @@ def test_each_picture_has_its_mask(files):
 def test_what_is_no_list_or_no_batch_is_refused(deblur):
     with pytest.raises(PictureError, match="one picture found; give a list"):
         list(deblur(PHOTO))
+    for size in (2.5, None, "2"):
+        with pytest.raises(PictureError, match=f"batch size {size!r} found"):
+            deblur([PHOTO], batch_size=size)
     with pytest.raises(PictureError, match="batch size 0 found"):
         deblur([PHOTO], batch_size=0)
 
@@ -184,6 +203,6 @@ def test_one_line_keeps_few_networks(files, monkeypatch):
     monkeypatch.setattr(Restorer, "from_pretrained", lambda *_args, **_options: object())
     pipeline._restorer.cache_clear()
     for index in range(9):
-        pipeline._restorer(files / "deblur.safetensors", "cpu", index / 9)
+        pipeline._restorer(files / "deblur.safetensors", "cpu", index / 9, ())
     assert pipeline._restorer.cache_info().currsize == 4
     pipeline._restorer.cache_clear()

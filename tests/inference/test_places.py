@@ -20,7 +20,7 @@ from diffir.inference.batch import restore_files
 from diffir.inference.jobs import plan
 from diffir.inference.lines import IN_A_PART, Parts, Together
 from diffir.inference.manifest import Settings, open_manifest, read_manifest
-from diffir.inference.places import below, content, files_below, place
+from diffir.inference.places import below, content, files_below, parse_place
 from diffir.tasks import TASKS
 
 fsspec = pytest.importorskip("fsspec")
@@ -62,15 +62,15 @@ def inpaint() -> Restorer:
 
 def run(restorer: Restorer, source: str, output: str, mask: str, **options) -> dict[str, str]:
     """Restore into a folder: what became of each picture, `made` where it was."""
-    jobs = plan([place(source)], place(output), place(mask))
-    with open_manifest(place(output), SETTINGS, jobs) as manifest:
+    jobs = plan([parse_place(source)], parse_place(output), parse_place(mask))
+    with open_manifest(parse_place(output), SETTINGS, jobs) as manifest:
         done = list(restore_files(restorer, jobs, manifest=manifest, **options))
     return {item.job.relative.as_posix(): item.error or item.skipped or "made" for item in done}
 
 
 def objects(folder: str) -> dict[str, bytes]:
     """Everything below a folder but the manifest."""
-    root = place(folder)
+    root = parse_place(folder)
     names = {below(path, root): path for path in files_below(root)}
     return {name: content(path) for name, path in names.items() if not name.startswith("manifest")}
 
@@ -80,7 +80,7 @@ def digest(path: str) -> str:
 
 
 def lines(folder: str) -> list[dict[str, object]]:
-    parts = files_below(place(folder) / "manifest")
+    parts = files_below(parse_place(folder) / "manifest")
     return [json.loads(line) for part in parts for line in content(part).splitlines()]
 
 
@@ -132,7 +132,7 @@ def test_what_somebody_else_put_into_the_store_is_left_alone(inpaint):
     words = ("memory://b/in", "memory://b/out", "memory://b/masks")
     fsspec.filesystem("memory").pipe_file("/b/out/a.png", b"mine")
     assert run(inpaint, *words)["a.png"] == "exists, but was not made here or has changed since"
-    assert content(place("memory://b/out/a.png")) == b"mine"
+    assert content(parse_place("memory://b/out/a.png")) == b"mine"
     assert run(inpaint, *words, overwrite=True)["a.png"] == "made"
 
 
@@ -148,13 +148,13 @@ def test_an_archive_is_read_as_a_folder_is_and_never_written(inpaint):
             archive.write(path)
     assert run(inpaint, "zip://in::in.zip", "here", "masks")["x/b.png"] == "made"
     assert objects("here").keys() == {"a.png", "x/b.png"}
-    with pytest.raises(PictureError, match="can only be read from; name a folder or an object"):
-        plan([place("in")], place("zip://out::in.zip"))
+    with pytest.raises(PictureError, match="is read-only; choose a folder or an object"):
+        plan([parse_place("in")], parse_place("zip://out::in.zip"))
 
 
 def test_a_file_url_is_a_path_of_this_machine():
-    assert place(f"file://{Path.cwd()}/in") == Path.cwd() / "in"
-    assert place("in") == Path("in")
+    assert parse_place(f"file://{Path.cwd()}/in") == Path.cwd() / "in"
+    assert parse_place("in") == Path("in")
 
 
 @pytest.mark.parametrize(
@@ -167,35 +167,35 @@ def test_a_file_url_is_a_path_of_this_machine():
 )
 def test_a_url_that_leads_nowhere_is_a_sentence(url, sentence):
     if sentence is None:
-        (job,) = plan([place(url)], Path("out"))
+        (job,) = plan([parse_place(url)], Path("out"))
         assert job.target == Path("out/a.png")
         return
     with pytest.raises(PictureError, match=sentence):
-        plan([place(url)], Path("out"))
+        plan([parse_place(url)], Path("out"))
 
 
 def test_a_store_is_no_output_of_itself():
     with pytest.raises(PictureError, match="is an input, so outputs would become inputs"):
-        plan([place("memory://b/in")], place("memory://b/in"))
+        plan([parse_place("memory://b/in")], parse_place("memory://b/in"))
     with pytest.raises(PictureError, match=r"memory://b/in/a.png is an input; choose another"):
-        plan([place("memory://b/in/a.png")], place("memory://b/in/a.png"))
+        plan([parse_place("memory://b/in/a.png")], parse_place("memory://b/in/a.png"))
 
 
 def test_places_travel_to_other_processes():
-    (job,) = plan([place("memory://b/in/a.png")], place("memory://b/out"))
+    (job,) = plan([parse_place("memory://b/in/a.png")], parse_place("memory://b/out"))
     assert pickle.loads(pickle.dumps(job)) == job
 
 
 def test_lines_go_into_objects_of_some_hundred_and_no_empty_one_stays():
-    parts = Parts(place("memory://b/parts"))
+    parts = Parts(parse_place("memory://b/parts"))
     for number in range(IN_A_PART + 3):
         parts([b"%d\n" % number])
     parts.close()
-    first, second = files_below(place("memory://b/parts"))
+    first, second = files_below(parse_place("memory://b/parts"))
     assert content(first).splitlines() == [b"%d" % number for number in range(IN_A_PART)]
     assert content(second) == b"256\n257\n258\n"
-    Parts(place("memory://b/none")).close()
-    assert not place("memory://b/none").exists()
+    Parts(parse_place("memory://b/none")).close()
+    assert not parse_place("memory://b/none").exists()
 
 
 def test_a_line_that_a_store_refuses_is_told_and_not_taken_for_written():
@@ -235,7 +235,7 @@ def test_lines_that_come_while_one_is_written_are_written_as_one():
 
 
 def test_a_look_at_the_manifest_of_a_store_writes_nothing(inpaint):
-    assert read_manifest(place("memory://b/out"), SETTINGS).told == {}
-    assert not place("memory://b/out").exists()
+    assert read_manifest(parse_place("memory://b/out"), SETTINGS).lines == {}
+    assert not parse_place("memory://b/out").exists()
     run(inpaint, "memory://b/in", "memory://b/out", "memory://b/masks")
-    assert len(read_manifest(place("memory://b/out"), SETTINGS).told) == 3
+    assert len(read_manifest(parse_place("memory://b/out"), SETTINGS).lines) == 3

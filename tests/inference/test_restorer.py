@@ -17,6 +17,7 @@ from diffir.images import Picture
 from diffir.inference import Restorer, devices
 from diffir.inference import restorer as restorers
 from diffir.inference.engine import plan_for
+from diffir.inference.engine.choice import kernels_for
 from diffir.inference.network import run_network
 from diffir.presets import PRESETS
 
@@ -229,7 +230,7 @@ def test_a_batch_of_another_shape_or_range_is_refused(deblur, images, masks, see
 
 
 def test_a_batch_of_masks_must_fit_its_pictures(inpaint):
-    with pytest.raises(MaskError, match=r"the images want \(1, 1, 8, 8\)"):
+    with pytest.raises(MaskError, match=r"the images need \(1, 1, 8, 8\)"):
         inpaint.restore_batch(torch.zeros(1, 3, 8, 8), masks=torch.ones(1, 1, 8, 7), seeds=[0])
 
 
@@ -293,7 +294,7 @@ def test_the_budget_of_memory_is_kept_and_changes_no_bit():
 
 
 def test_a_budget_that_is_too_small_says_which_would_do():
-    with pytest.raises(DeviceError, match=r"1 MB of memory are allowed, but 56×40 needs \d+ MB"):
+    with pytest.raises(DeviceError, match=r"the memory limit is 1 MB, but 56×40 needs \d+ MB"):
         restorer_of("deblur", memory=1_000_000)(PHOTO)
 
 
@@ -366,7 +367,7 @@ def test_a_seed_and_a_bound_of_memory_may_be_numpys(deblur):
 def test_truth_is_no_bound_of_memory_and_none_no_device(deblur):
     with pytest.raises(DeviceError, match="memory True found; wanted a number of bytes"):
         Restorer(deblur.model, deblur.task, device="cpu", memory=True)
-    with pytest.raises(DeviceError, match="device None is not known"):
+    with pytest.raises(DeviceError, match="unknown device None"):
         Restorer(deblur.model, deblur.task, device=None)
 
 
@@ -376,6 +377,46 @@ def test_a_network_of_another_task_or_stage_is_refused(deblur, inpaint):
             Restorer(model, task, device="cpu")
     with pytest.raises(WeightsError, match="stage-1 network found"):
         Restorer(network(1, toy("deblur")), deblur.task, device="cpu")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_a_network_in_another_dtype_is_refused(dtype):
+    model = network(2, toy("deblur")).to(dtype)
+    with pytest.raises(WeightsError, match=f"a network in {dtype} found; convert it"):
+        Restorer(model, PRESETS["deblur"].task, device="cpu")
+
+
+def test_a_task_by_its_name_is_refused(deblur):
+    with pytest.raises(WeightsError, match=r"'deblur' found; wanted a Task, see diffir\.tasks"):
+        Restorer(deblur.model, "deblur")
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int64"])
+def test_a_mask_of_ones_is_told_what_white_is(inpaint, dtype):
+    with pytest.raises(MaskError, match=f"a {dtype} array .* white is 255 in uint8; give a bool"):
+        inpaint(PHOTO, mask=hole_in(PHOTO).astype(dtype))
+
+
+def test_pictures_that_do_not_go_together_are_a_sentence(deblur):
+    pictures = [Picture.from_array(PHOTO), Picture.from_array(PHOTO[1:])]
+    for some, holes in (([], []), (pictures, [None, None]), (pictures[:1], [])):
+        with pytest.raises(PictureError, match="wanted one or more of equal size"):
+            deblur.restore_pictures(some, holes, seeds=[0] * len(some))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_torchs_defaults_change_nothing(any_restorer, dtype):
+    wanted, size = restored(any_restorer, PHOTO), PHOTO[:9, :1]
+    small = restored(any_restorer, size)
+    kernels_for.cache_clear()
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        with torch.device("meta"):
+            np.testing.assert_array_equal(restored(any_restorer, PHOTO), wanted)
+            np.testing.assert_array_equal(restored(any_restorer, size), small)
+    finally:
+        torch.set_default_dtype(before)
 
 
 def test_the_largest_file_to_read_is_the_callers_choice(deblur, inpaint, tmp_path):

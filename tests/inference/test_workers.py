@@ -13,8 +13,8 @@ from PIL import Image
 
 from diffir.checkpoints import Checkpoint, format
 from diffir.errors import DeviceError, WeightsError
-from diffir.inference import Restorer
-from diffir.inference.batch import restore_files
+from diffir.inference import Restorer, workers
+from diffir.inference.batch import Encoded, restore_files
 from diffir.inference.jobs import plan
 from diffir.inference.manifest import NAME, Settings, open_manifest
 from diffir.inference.workers import restore_in_processes, threads_for
@@ -60,6 +60,29 @@ def test_processes_make_the_files_and_lines_that_one_makes():
     assert done == [1, 2, 3, 4, 5, 6]
     assert len(Path("two", NAME).read_text().splitlines()) == 6
     assert no_process_is_left()
+
+
+def test_a_file_that_appears_meanwhile_is_not_replaced(monkeypatch):
+    received = workers.receive
+
+    def receive(pipe):
+        message = received(pipe)
+        if isinstance(message, Encoded):
+            Path("out").mkdir(exist_ok=True)
+            message.job.target.write_bytes(b"mine")
+        return message
+
+    monkeypatch.setattr(workers, "receive", receive)
+    jobs = plan([Path("in")], Path("out"))
+    list(restore_in_processes(BUILD, jobs, workers=1))
+    assert set(contents("out").values()) == {b"mine"}
+
+
+def test_the_largest_picture_is_the_same_in_processes():
+    jobs = plan([Path("in")], Path("out"))
+    outcomes = list(restore_in_processes(BUILD, jobs, workers=1, max_pixels=9 * 10))
+    assert contents("out").keys() == {"0.png", "1.png", "2.png"}
+    assert sum("pixels" in (outcome.error or "") for outcome in outcomes) == 2
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no signals to send")

@@ -103,5 +103,5 @@ def test_pictures_of_bfloat16_are_taken() -> None:
 
 
 def test_an_unknown_layer_is_named_before_training() -> None:
-    with pytest.raises(RecipeError, match=r"layer 'conv9_1' found .* wanted are some of conv1_1"):
+    with pytest.raises(RecipeError, match=r"layer 'conv9_1' found .* choose from conv1_1"):
         PerceptualLoss(VGG, {"conv1_2": 1.0, "conv9_1": 1.0})

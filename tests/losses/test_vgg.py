@@ -112,7 +112,7 @@ def test_a_classifier_in_the_file_is_ignored(tmp_path: Path) -> None:
     path = tmp_path / "vgg.pth"
     torch.save(state | {"classifier.0.weight": torch.zeros(2, 2)}, path)
     net = tiny()
-    with pytest.raises(WeightsError, match=r"has besides classifier\.0\.weight"):
+    with pytest.raises(WeightsError, match=r"has unexpected classifier\.0\.weight"):
         load_into(net, path)
     load_into(net, path, ignored=("classifier.",))
     for name, tensor in net.state_dict().items():

@@ -82,8 +82,8 @@ def test_a_missing_file_is_told_with_its_hash_the_places_and_the_address(
     assert str(caught.value) == (
         f"vgg19-dcbb9e9d.pth (sha256 dcbb9e9d…) is in none of /given, /told, "
         f"{tmp_path}/torch/hub/checkpoints; "
-        "get it from https://download.pytorch.org/models/vgg19-dcbb9e9d.pth into one of them, "
-        "or name its folder in DIFFIR_WEIGHTS"
+        "download it from https://download.pytorch.org/models/vgg19-dcbb9e9d.pth into one of them, "
+        "or set DIFFIR_WEIGHTS to its folder"
     )
 
 
@@ -135,10 +135,10 @@ def test_what_is_no_state_dict_is_refused(tmp_path: Path, content: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"weight": None}, "lacks weight; the weights of a Linear"),
-        ({"scale": torch.ones(1)}, "has besides scale;"),
+        ({"weight": None}, "lacks weight; give the weights of a Linear"),
+        ({"scale": torch.ones(1)}, "has unexpected scale;"),
         ({"bias": torch.ones(4)}, "has in other shapes bias;"),
-        ({"bias": None, "scale": torch.ones(1)}, "lacks bias and has besides scale;"),
+        ({"bias": None, "scale": torch.ones(1)}, "lacks bias and has unexpected scale;"),
         ({"weight": None, **{f"x{i}": torch.ones(1) for i in range(5)}}, "x0, x1, x2 and 2 more;"),
     ],
 )

@@ -128,7 +128,7 @@ def test_a_mask_without_holes_is_refused(client):
 
 def test_a_file_is_sent_as_a_file(client):
     response = client.post("/v1/restore", files={"x": b"1"}, data={"picture": "text"})
-    assert "picture: text found; send it as a file" in detail(response, 422)
+    assert "picture: text found; send a file" in detail(response, 422)
 
 
 def test_a_mask_is_limited_as_a_picture_is(client):
@@ -303,7 +303,7 @@ def test_a_mistake_of_ours_tells_the_client_nothing(caplog):
     broken = restorer("deblur")
     broken.restore_batch = lambda *_args, **_options: 1 / 0
     with served(broken) as client:
-        assert detail(post(client), 500) == "the server made a mistake; its log says which"
+        assert detail(post(client), 500) == "internal server error; see the server's log"
         assert client.get("/healthz").status_code == 200
     assert "ZeroDivisionError" in caplog.text
 

@@ -209,16 +209,33 @@ def test_the_discriminator_warms_up_alone_and_then_both_learn(
     seen = []
 
     def watch(phase: loop.PhaseRun, _: int) -> None:
-        if phase.opponent:
-            networks = (phase.stage.model, phase.average, phase.opponent.stage)
+        if phase.discriminator:
+            networks = (phase.stage.model, phase.average, phase.discriminator.stage)
             seen.append([copied(network) for network in networks])
 
     watched(monkeypatch, watch)
     build.train(order_in(tmp_path), run_of(tmp_path))
-    (network, average, opponent) = zip(*seen, strict=True)
+    (network, average, discriminator) = zip(*seen, strict=True)
     assert [same(network[0], later) for later in network] == [True, True, True, False]
     assert [same(average[0], later) for later in average] == [True, True, True, False]
-    assert not any(same(*pair) for pair in itertools.pairwise(opponent))
+    assert not any(same(*pair) for pair in itertools.pairwise(discriminator))
+
+
+def test_the_rate_of_the_discriminator_follows_the_schedule_of_the_phase(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates: dict[type[nn.Module], list[float]] = {}
+    real = loop.Learner.step
+
+    def step(learner: loop.Learner, parts: Any, rate: float) -> Any:
+        rates.setdefault(type(learner.stage), []).append(rate)
+        return real(learner, parts, rate)
+
+    monkeypatch.setattr(loop.Learner, "step", step)
+    halved = "finetune.schedule={kind: milestones, steps: [1, 3]}"
+    rate = "finetune.adversary.learning_rate=0.008"
+    build.train(order_in(tmp_path, halved, rate), run_of(tmp_path))
+    assert rates[DiscriminatorStage] == pytest.approx([0.008, 0.004, 0.004, 0.002])
 
 
 def test_the_penalty_comes_at_every_so_many_steps(tmp_path: Path) -> None:
@@ -240,8 +257,8 @@ def test_discriminators_are_written_and_begin_later_runs(
     begun = []
 
     def watch(phase: loop.PhaseRun, number: int) -> None:
-        if phase.opponent and number == 0:
-            begun.append(same(copied(phase.opponent.stage.model), wanted))
+        if phase.discriminator and number == 0:
+            begun.append(same(copied(phase.discriminator.stage.model), wanted))
 
     watched(monkeypatch, watch)
     words = f"finetune.adversary.weights={written}"
@@ -298,8 +315,8 @@ def test_a_discriminator_goes_on_through_the_phases_where_it_is_of_the_same_kind
     begun = []
 
     def watch(phase: loop.PhaseRun, number: int) -> None:
-        if phase.opponent and number == 0:
-            begun.append(copied(phase.opponent.stage.model))
+        if phase.discriminator and number == 0:
+            begun.append(copied(phase.discriminator.stage.model))
 
     watched(monkeypatch, watch)
     adversary = "stage1.adversary={discriminator: unet, width: 4}"

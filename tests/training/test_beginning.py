@@ -68,8 +68,12 @@ def test_a_teacher_serves_every_kind_of_diffusion() -> None:
     [
         (STAGE2, {}, "toy-sr trains stage 2 and has no stage-1 teacher; .*--teacher"),
         (changed(stage1=None, joint=None), {}, "has no stage-1 teacher"),
-        (SR, {"teacher": weights()}, "a teacher came with toy-sr, which trains its own stage 1"),
-        (FINETUNE, {}, "toy-sr only fine-tunes and has no network to begin with; .*--from"),
+        (
+            SR,
+            {"teacher": weights()},
+            "a teacher was given for toy-sr, which trains its own stage 1",
+        ),
+        (FINETUNE, {}, "toy-sr only fine-tunes and has no network to start from; .*--from"),
         (
             changed(diffusion_training="single_step", finetune=None),
             {},
@@ -85,7 +89,7 @@ def test_a_teacher_serves_every_kind_of_diffusion() -> None:
         (
             changed(pixel_loss=MaskedL1()),
             {},
-            "a loss with masks found for task sr, which has none; take pixel_l1",
+            "a loss with masks found for task sr, which has none; choose pixel_l1",
         ),
         (
             with_last_phase(adversary=Adversary(mask_as_target=True)),
@@ -107,10 +111,10 @@ def test_recipes_that_lack_or_refuse_a_network_are_a_sentence(
         (
             STAGE2,
             {"teacher": weights(stage=2)},
-            r"the teacher is of stage 2 \(for use\); toy-sr wants one of stage 1 \(sees",
+            r"the teacher is of stage 2 \(for inference\); toy-sr needs one of stage 1 \(sees",
         ),
-        (SR, {"start": weights(stage=2)}, "the start is of stage 2 .* wants one of stage 1"),
-        (FINETUNE, {"start": weights()}, "the start is of stage 1 .* wants one of stage 2"),
+        (SR, {"start": weights(stage=2)}, "the start is of stage 2 .* needs one of stage 1"),
+        (FINETUNE, {"start": weights()}, "the start is of stage 1 .* needs one of stage 2"),
         (
             STAGE2,
             {"teacher": weights(task="deblur")},

@@ -152,11 +152,11 @@ def test_what_was_skipped_is_told_at_the_end(
         (toy("sr", TIMES_TWO, degradation="holes-training"), "holes found for task sr"),
         (
             toy("sr", TIMES_TWO, PHASE.model_copy(update={"lq_size": 12})),
-            "lq_size 12 found; toy wants a multiple of 8",
+            "lq_size 12 found; toy needs a multiple of 8",
         ),
         (
             toy("sr", TIMES_TWO, degradation=SecondOrder(pool_size=1)),
-            "batch_size 2 found; the pair pool holds 1",
+            "batch_size 2 found; the pair pool holds only 1",
         ),
     ],
 )

@@ -166,7 +166,7 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path, photos:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (["facts_weight=1", "degradation=bicubic"], "for which nothing is drawn"),
+        (["facts_weight=1", "degradation=bicubic"], "which draws nothing at random"),
         (["facts_alone=true"], "facts_alone without facts_weight found"),
     ],
 )

@@ -13,7 +13,8 @@ from diffir.checkpoints import Checkpoint, format
 from diffir.cli.app import app
 from diffir.errors import DiffIRError, RecipeError
 from diffir.model import DiffIRS1, DiffIRS2
-from diffir.training.order import Order, order_of, order_of_run
+from diffir.training.order import Order, locked, order_of, order_of_run
+from trainer import train_in
 
 SETTINGS = (
     *(f"{phase}.steps=2" for phase in ("stage1", "prior", "joint")),
@@ -72,7 +73,41 @@ def test_other_data_may_go_on_in_the_folder_and_that_is_told(
     assert not caplog.text
     order_in(tmp_path, data=("dead-leaves", "more.txt")).claim()
     assert order_of_run(tmp_path).data == ("dead-leaves", "more.txt")
-    assert "was begun with other --data (dead-leaves)" in caplog.text
+    assert "was started with other --data (dead-leaves)" in caplog.text
+
+
+def test_other_validation_data_is_told_and_none_is_not(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for val in (("a",), ("a",), (), ("b",)):
+        order_in(tmp_path, val=val).claim()
+    assert not caplog.text
+    order_in(tmp_path, val=("c",)).claim()
+    assert "was validated with other --val (b); the best weights are chosen anew" in caplog.text
+
+
+def test_a_folder_in_which_another_process_trains_is_refused(tmp_path: Path) -> None:
+    sentence = "is being trained in by another process; wait for it, or choose another folder"
+    folder, preset = tmp_path / "run", order_in(tmp_path).preset
+    with locked(folder), pytest.raises(RecipeError, match=sentence):
+        train_in(folder, preset, "dead-leaves")
+    assert not (folder / "run.json").exists()
+    with locked(folder):  # free again
+        pass
+
+
+def test_a_recipe_file_may_change_that_of_fine_tuning(tmp_path: Path) -> None:
+    model = DiffIRS2(order_in(tmp_path).preset.config)
+    start, file = tmp_path / "start.safetensors", tmp_path / "mine.yaml"
+    format.save(Checkpoint(model=model, task="sr"), start)
+    file.write_text("preset: finetune\nfinetune: {steps: 7}\n")
+    words = {"data": ("dead-leaves",), "folder": tmp_path}
+    recipe = order_of(str(file), start=str(start), **words).preset.recipe
+    assert recipe is not None
+    assert recipe.finetune is not None
+    assert recipe.finetune.steps == 7
+    with pytest.raises(RecipeError, match="finetune needs a network; give one, for example --from"):
+        order_of(str(file), **words)
 
 
 @pytest.mark.parametrize(("role", "option"), [("start", "--from"), ("teacher", "--teacher")])
@@ -108,13 +143,13 @@ def broken(told: dict[str, Any], key: str, value: Any) -> bytes:
         (lambda told: b"", r"holds no run \(run.json is missing or broken\)"),
         (lambda told: json.dumps(told).encode()[:-9], "is missing or broken"),
         (lambda told: b"\xff\xfe", "is missing or broken"),
-        (lambda told: b"[1]", "run.json is not complete"),
-        (lambda told: b'{"name": "toy"}', "run.json is not complete; repeat the command"),
+        (lambda told: b"[1]", "run.json is incomplete"),
+        (lambda told: b'{"name": "toy"}', "run.json is incomplete; repeat the command"),
         (lambda told: broken(told, "config", {"dim": 8, "width": 1}), "describes no network"),
         (lambda told: broken(told, "config", {"timesteps": -1}), "describes no network .*at least"),
         (lambda told: broken(told, "config", 3), "describes no network"),
-        (lambda told: broken(told, "data", [1]), "run.json is not complete"),
-        (lambda told: broken(told, "start", 5), "run.json is not complete"),
+        (lambda told: broken(told, "data", [1]), "run.json is incomplete"),
+        (lambda told: broken(told, "start", 5), "run.json is incomplete"),
         (lambda told: broken(told, "task", "dehaze"), "describes no network .*dehaze"),
         (lambda told: broken(told, "recipe", {"joint": {"steps": -1}}), r"joint\.steps"),
     ],
@@ -134,7 +169,7 @@ def test_no_folder_is_a_sentence(tmp_path: Path) -> None:
 
 
 def test_fine_tuning_without_a_network_is_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="finetune wants a network; name it, --from"):
+    with pytest.raises(RecipeError, match="finetune needs a network; give one, for example --from"):
         order_of("finetune", data=("dead-leaves",), folder=tmp_path)
 
 

@@ -58,7 +58,7 @@ def test_there_is_a_panel_for_each_kind_of_value() -> None:
     axes = figure_of(LINES).axes
     assert [a.get_title("left") for a in axes] == [
         "losses",
-        "losses that come below 0",
+        "losses that fall below 0",
         "learning rate",
         "PSNR of validation, dB",
         "IPR",
@@ -156,7 +156,7 @@ def test_a_run_that_told_nothing_is_a_sentence(lines: list[dict[str, Any]], tmp_
 
 def test_another_suffix_is_a_sentence(tmp_path: Path) -> None:
     write_log(tmp_path, LINES)
-    with pytest.raises(PictureError, match=r"the suffix '\.jpg' found; wanted \.png"):
+    with pytest.raises(PictureError, match=r"\.jpg found; a plot is a PNG, so name it \.png"):
         plot_run(tmp_path, tmp_path / "plot.jpg")
 
 

@@ -100,10 +100,19 @@ def test_entropy_is_told_by_how_far_the_nearest_is() -> None:
     apart = np.linalg.norm(z[:, None] - z, axis=2) + 9 * np.eye(5)
     assert float(ipr_entropy(ipr)) == pytest.approx(-np.log(apart.min(axis=1)).mean(), rel=1e-4)
     assert float(ipr_entropy(7 * ipr)) == pytest.approx(float(ipr_entropy(ipr)), rel=1e-4)
+    opposite = torch.cat([ipr[:1], -2 * ipr[:1]])
+    assert float(ipr_entropy(opposite)) == pytest.approx(-np.log(2))
     twins = torch.cat([ipr, ipr]).requires_grad_()
     ipr_entropy(twins).backward()
     assert twins.grad is not None
     assert twins.grad.isfinite().all()
+
+
+def test_bfloat16_does_not_change_which_picture_is_the_nearest() -> None:
+    ipr = (0.1 + drawn(1, 64)) * (1 + 0.02 * drawn(8, 64, seed=1))
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = ipr_entropy(ipr)
+    torch.testing.assert_close(rounded, ipr_entropy(ipr))
 
 
 def test_variety_is_weighted_beside_the_pixels_and_reaches_cpen() -> None:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,16 @@ def trained(name: str, folder: Path, photos: Path, **options: Any) -> dict[str, 
 
 def started(words: tuple[str, ...], name: str, folder: Path, photos: Path) -> dict[str, Tensor]:
     """As `trained`, from the command line."""
-    settings = [word for setting in SETTINGS[name] for word in ("--set", setting)]
+    done = run_of(words, name, SETTINGS[name], folder, photos)
+    assert done.stdout.count("trained weights") == 1
+    return weights_in(folder)
+
+
+def run_of(
+    words: tuple[str, ...], name: str, changes: Sequence[str], folder: Path, photos: Path
+) -> "subprocess.CompletedProcess[str]":
+    """Two processes that train to the end."""
+    settings = [word for change in changes for word in ("--set", change)]
     command = [
         *(sys.executable, *words, "train", name, "--data", photos, "-o", folder, *settings),
         *("--device", "cpu", "--threads", "1"),
@@ -56,8 +66,7 @@ def started(words: tuple[str, ...], name: str, folder: Path, photos: Path) -> di
         command += ["--devices", "2"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("trained weights") == 1
-    return weights_in(folder)
+    return done
 
 
 def weights_in(folder: Path) -> dict[str, Tensor]:
@@ -88,6 +97,24 @@ def test_two_processes_learn_what_one_learns_in_each_phase(
     shared = started(DIFFIR, "toy-sr", tmp_path, photos)
     assert {name.split("-")[0] for name in shared} == {"stage1", "prior", "joint", "finetune"}
     require_close(shared, alone["toy-sr"])
+
+
+def test_what_any_process_skipped_is_counted(
+    tmp_path: Path, photos: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    some, changes = tmp_path / "photos", ("stage1.steps=3", "prior=null", "joint=null")
+    some.mkdir()
+    whole = (photos / "a.png").read_bytes()
+    for number in range(20):
+        cut = len(whole) // 2 if number % 2 else None
+        (some / f"{number}.png").write_bytes(whole[:cut])
+    changes = (*changes, "finetune=null")
+    run = Run(folder=tmp_path / "alone", fabric=opened_fabric(torch.device("cpu")))
+    preset = choose(RECIPES, "toy-sr", changes)
+    train(Order(preset=preset, data=(str(some),), folder=run.folder), run)
+    (count, *_) = caplog.messages[-1].split(": ")
+    assert count.endswith(" skipped")
+    assert count in run_of(DIFFIR, "toy-sr", changes, tmp_path / "both", some).stderr
 
 
 def test_torchrun_starts_the_processes_too_and_batch_norm_and_masks_are_those_of_the_whole_batch(

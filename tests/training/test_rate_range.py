@@ -29,6 +29,7 @@ def test_the_loss_turns_within_the_range_and_the_suggestion_keeps_a_margin(tmp_p
     found = ranged(tmp_path)
     assert found.rates[0] == pytest.approx(1e-5)
     assert min(found.losses) < 0.8 * found.losses[0]
+    assert found.turning is not None
     assert found.rates[0] < found.turning < 1e-1
     assert found.suggested == pytest.approx(found.turning / 10)
 
@@ -45,7 +46,24 @@ def test_a_loss_below_0_turns_where_l1_does_and_then_breaks(tmp_path: Path) -> N
     assert min(in_dB.losses) < in_dB.losses[0] < 0
     assert 10 < len(in_dB.losses) < 30
     l1 = ranged(tmp_path, **span)
+    assert l1.turning is not None
+    assert in_dB.turning is not None
     assert l1.turning / 10 < in_dB.turning < 10 * l1.turning
+
+
+def seen(*losses: float) -> RateRange:
+    return RateRange(rates=tuple(growing(1e-5, 1e-1, len(losses))), losses=losses)
+
+
+def test_the_luck_of_the_first_batches_is_not_where_the_loss_turns() -> None:
+    lucky = seen(0.1, *[0.5] * 10, 0.4, 0.3, 0.4, 0.6)
+    assert lucky.turning == lucky.rates[12]
+    assert lucky.suggested == pytest.approx(lucky.rates[12] / 10)
+
+
+@pytest.mark.parametrize("losses", [[0.5] * 10 + [0.6, 0.7, 0.8], [0.5, 0.4, 0.3]])
+def test_a_loss_that_only_rises_or_is_too_short_suggests_no_rate(losses: list[float]) -> None:
+    assert seen(*losses).turning is seen(*losses).suggested is None
 
 
 def test_a_loss_breaks_above_what_it_gained_or_its_own_size_once_it_has_settled() -> None:

@@ -159,7 +159,7 @@ def test_the_divergence_of_iprs_has_its_temperature() -> None:
     stage, batch = PriorPhase(model, teacher, IPRLoss(kind="ipr_kl", temperature=0.4)), batch_of()
     noise = noise_of(stage, 0, 1)
     ipr = teacher.extract_ipr(batch.lq, batch.gt)
-    guess = stage.guess(batch, noise, ipr)
+    guess = stage.predict(batch, noise, ipr)
     terms, _ = stage(batch, noise)
     torch.testing.assert_close(terms, {"ipr_kl": ipr_kl(guess, ipr, 0.4)})
 

@@ -69,7 +69,7 @@ def test_where_the_newest_is_broken_the_one_before_is_taken_and_that_is_told(
     assert newest["step"] == 2
     (message,) = caplog.messages
     assert "joint-00000004.pt is not a training state" in message
-    assert message.endswith("going on from an older one")
+    assert message.endswith("resuming from an older one")
 
 
 def test_where_all_are_broken_it_is_a_sentence(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def feed(tmp_path_factory: pytest.TempPathFactory) -> Feed:
 def phases_in(folder: Path, feed: Feed, recipe: Recipe = RECIPE, **changes: Any) -> nn.Module:
     """The network of a training of the toy."""
     preset = replace(TOY_PRESET, **changes.pop("preset", {}), recipe=recipe)
-    order = Order(preset=preset, data=(), folder=folder)
+    order = Order(preset=preset, data=(), folder=folder, val=changes.pop("val", ()))
     training = Training(order=order, feed=feed, run=run_in(folder, **changes), facts={})
     return load_checkpoint(training.of_phases(Beginning())).model
 
@@ -215,6 +215,51 @@ def test_validation_is_handed_in_told_and_its_best_network_kept(tmp_path: Path, 
     for name, tensor in best.model.state_dict().items():
         assert torch.equal(tensor, seen[1][1][name].half().float())
     assert len([*tmp_path.glob("pictures/*.png")]) == 3
+    state = torch.load(tmp_path / "states/stage1-00000006.pt", weights_only=True)
+    for name, tensor in seen[2][1].items():
+        assert torch.equal(tensor, state["average"][name])
+    assert any(not torch.equal(seen[2][1][name], x) for name, x in state["model"].items())
+
+
+@pytest.mark.parametrize(("val", "best"), [("a", 30), ("b", 25)])
+def test_a_resumed_run_keeps_its_best_network_where_it_is_validated_on_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, feed: Feed, val: str, best: float
+) -> None:
+    def run(val: str, *scores: float) -> None:
+        left = iter(scores)
+        options: dict[str, Any] = {"validate": lambda *_: ({"psnr": next(left)}, {})}
+        phases_in(tmp_path, feed, Recipe(stage1=PHASE), val=(val,), validate_every=2, **options)
+
+    with monkeypatch.context() as patch:
+        stop_at(patch, 5)
+        with pytest.raises(Killed):
+            run("a", 30, 20)
+    run(val, 25)
+    found = load_checkpoint(tmp_path / "toy-stage1-best.safetensors")
+    assert found.training["psnr"] == best
+
+
+def test_a_young_average_forgets_faster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, feed: Feed
+) -> None:
+    decays: list[float] = []
+    monkeypatch.setattr(loop, "update_average", lambda _average, _network, x: decays.append(x))
+    phases_in(tmp_path, feed, Recipe(stage1=PHASE, ema_decay=0.3))
+    assert decays == [1 / 10, 2 / 11, 3 / 12, 0.3, 0.3, 0.3]
+
+
+def test_a_student_has_the_restorer_of_its_teacher_and_a_seed_of_its_own(
+    tmp_path: Path, feed: Feed
+) -> None:
+    preset = replace(TOY_PRESET, recipe=RECIPE.model_copy(update={"seed": 5}))
+    order = Order(preset=preset, data=(), folder=tmp_path)
+    teacher = DiffIRS1(TOY)
+    student = Training(order=order, feed=feed, run=run_in(tmp_path), facts={}).student(teacher)
+    torch.manual_seed(6)  # one more than the recipe's, which is that of stage 1
+    other = DiffIRS2(TOY)
+    assert equal(student.cpen, other.cpen)
+    assert equal(student.denoiser, other.denoiser)
+    assert equal(student.dirformer, teacher.dirformer)
 
 
 @pytest.fixture

@@ -104,12 +104,12 @@ def as_a_picture() -> None:
 
 
 BAD = {
-    without_pictures: "no video in it",
+    without_pictures: "no video stream",
     without_header: "cannot be read as a video",
-    without_end: "so a part is missing",
+    without_end: "so part of it is missing",
     with_damage: "damaged at frame",
     with_a_broken_picture: "damaged at frame",
-    as_a_picture: "`diffir restore` takes it",
+    as_a_picture: "use `diffir restore`",
     (lambda: Path("bad.mp4").write_text("no video\n" * 99)): "cannot be read as a video",
     (lambda: Path("bad.mp4").write_bytes(b"")): "cannot be read as a video",
     (lambda: Path("bad.mp4").mkdir()): "is a folder",
@@ -142,7 +142,7 @@ def test_what_is_there_is_replaced_on_request_alone(video) -> None:
 @pytest.mark.parametrize(
     ("words", "found"),
     [
-        (("-o", "out.txt"), "no suffix of a video"),
+        (("-o", "out.txt"), "does not have the suffix of a supported video format"),
         (("-o", "out.mkv", "--smooth", "0"), "--smooth 0"),
         (("-o", "out.mkv", "--detail", "2"), "detail 2 found; wanted a number from 0 to 1"),
         (("-o", "out.mkv", "--memory", "much"), "much"),
@@ -154,7 +154,7 @@ def test_options_that_cannot_be_are_one_sentence(video, words, found) -> None:
 
 
 def test_a_task_with_masks_is_refused(video) -> None:
-    refused(video("in.mkv", "-o", "out.mkv", model="inpaint"), "wants a mask")
+    refused(video("in.mkv", "-o", "out.mkv", model="inpaint"), "needs a mask")
 
 
 def test_what_a_container_cannot_hold_is_said_before_the_work(video) -> None:
@@ -171,7 +171,7 @@ def test_sound_that_cannot_be_copied_is_said_before_the_work(video) -> None:
     for at in heads[40:48]:  # of packets of sound
         data[at + 1] = 0
     Path("bad.ts").write_bytes(data)
-    refused(video("bad.ts", "-o", "out.mp4"), ".mp4 cannot take all streams of bad.ts")
+    refused(video("bad.ts", "-o", "out.mp4"), ".mp4 cannot hold all streams of bad.ts")
     assert leftovers() == {"in.mkv", "whole.ts", "bad.ts"}
 
 
@@ -192,8 +192,10 @@ def test_work_of_other_settings_is_not_mixed_in_unless_all_is_made_anew(video, m
     with monkeypatch.context() as patch:
         patch.setattr("diffir.video.restore.join", interrupt)
         assert video("in.mkv", "-o", "out.mkv").exit_code == 130
-    refused(video("in.mkv", "-o", "out.mkv", "--seed", "1"), "begun with seed 0, not 1")
-    refused(video("in.mkv", "-o", "out.mkv", "--quality", "9"), "begun with another --quality; add")
+    refused(video("in.mkv", "-o", "out.mkv", "--seed", "1"), "started with seed 0, not 1")
+    refused(
+        video("in.mkv", "-o", "out.mkv", "--quality", "9"), "started with another --quality; add"
+    )
     assert video("in.mkv", "-o", "out.mkv", "--seed", "1", "--overwrite").exit_code == 0
     assert video("in.mkv", "-o", "fresh.mkv", "--seed", "1").exit_code == 0
     assert Path("out.mkv").read_bytes() == Path("fresh.mkv").read_bytes()
@@ -218,7 +220,7 @@ def test_a_segment_that_a_disk_cut_is_made_anew(video, monkeypatch) -> None:
 
 
 def test_work_without_a_frame_stands_in_nobodys_way(video) -> None:
-    refused(video("in.mkv", "-o", "out.mkv", "--memory", "1MB"), "of memory are allowed")
+    refused(video("in.mkv", "-o", "out.mkv", "--memory", "1MB"), "the memory limit is 1 MB")
     assert video("in.mkv", "-o", "out.mkv", "--seed", "1").exit_code == 0
     assert leftovers() == {"in.mkv", "out.mkv"}
 
@@ -269,7 +271,7 @@ def test_an_interruption_says_where_the_work_lies(video, monkeypatch) -> None:
     monkeypatch.setattr("diffir.video.restore.join", interrupt)
     result = video("in.mkv", "-o", "out.mkv")
     assert result.exit_code == 130
-    assert "out.mkv.unfinished; the same command goes on" in result.output
+    assert "out.mkv.unfinished; the same command continues" in result.output
     assert Path("out.mkv.unfinished/000000.segment").exists()
 
 

@@ -16,7 +16,7 @@ from video.clips import Made, depth, make, packets, pictures, shown, video_of
 
 from diffir.inference import Restorer
 from diffir.video import restore_video
-from diffir.video.source import look_at, look_through
+from diffir.video.source import probe, scan
 from diffir.video.work import SEGMENT, folder_for
 
 SHORT = Made(frames=10, size=(48, 32))
@@ -176,9 +176,9 @@ def test_what_hdr10_says_is_kept(deblur: Restorer, tmp_path: Path) -> None:
     options = {"x265-params": own}
     made = replace(SHORT, frames=2, codec="libx265", size=(64, 64), pixels="yuv420p10le")
     source = make(tmp_path / "in.mp4", replace(made, tags=HDR, options=options))
-    look = look_at(source)
-    assert look.hdr10 == f"hdr10=1:{said}:max-cll=1000,400"
-    assert look_at(restored(deblur, source, "out.mp4")).hdr10 == look.hdr10
+    info = probe(source)
+    assert info.hdr10 == f"hdr10=1:{said}:max-cll=1000,400"
+    assert probe(restored(deblur, source, "out.mp4")).hdr10 == info.hdr10
 
 
 def test_full_range_stays_full(deblur: Restorer, tmp_path: Path) -> None:
@@ -304,7 +304,7 @@ def test_the_parts_are_told_from_0_to_all(deblur: Restorer, tmp_path: Path) -> N
 
 def test_every_frame_is_looked_at_before_the_night(tmp_path: Path) -> None:
     source = make(tmp_path / "in.mkv", replace(SHORT, starts=UNEVEN, last=70))
-    times = look_through(source, look_at(source))
+    times = scan(source, probe(source))
     assert times.starts == UNEVEN
     assert sum(times.lengths) == 900 + times.last
 
@@ -354,7 +354,7 @@ def test_transparency_beside_the_frames_is_not_said_of_an_output_that_has_none(
     made = replace(SHORT, frames=2, codec="libvpx-vp9", pixels="yuva420p")
     source = make(tmp_path / "in.webm", made)
     target = restored(deblur, source, "out.webm")
-    assert f"{source} has transparency, which the output has not" in caplog.text
+    assert f"{source} has transparency, which the output drops" in caplog.text
     with av.open(str(source)) as before, av.open(str(target)) as after:
         assert "alpha_mode" in {key.lower() for key in video_of(before).metadata}
         assert "alpha_mode" not in {key.lower() for key in video_of(after).metadata}

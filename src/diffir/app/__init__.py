@@ -1,4 +1,4 @@
-"""A page in the browser: drop a photo, say what is wrong with it, download it restored."""
+"""A web page: drop a photo, say what is wrong with it, download it restored."""
 
 from .page import build_page, look
 

@@ -1,4 +1,4 @@
-"""The desk: takes orders of the page's visitors, one at a time each, and knows how far they are."""
+"""The desk: queues the orders of the page's visitors and tracks their progress."""
 
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -10,12 +10,9 @@ from diffir.inference import Restorer
 from diffir.serving import Settings
 from diffir.serving.accept import Service, job_of
 from diffir.serving.job import Job
-from diffir.serving.jobs import Jobs
-from diffir.serving.limits import Tickets
-from diffir.serving.metrics import Metrics
 from diffir.serving.schema import Order
 
-STARTED = "as this page was started with"
+STARTED = "default"
 MEMORIES: Mapping[str, int | None] = MappingProxyType(
     {
         STARTED: None,
@@ -25,16 +22,16 @@ MEMORIES: Mapping[str, int | None] = MappingProxyType(
         "4 GB": 4_000_000_000,
     }
 )
-"""What a picture may take, in words and bytes; None: what the restorer was made with."""
+"""Memory limits per picture, as labels and bytes; None: that of the restorer."""
 
 
 def within(name: str, memory: str) -> str:
-    """What the queue calls a network with a bound of memory."""
+    """The queue's name for a network with a memory limit."""
     return f"{name}, {memory}"
 
 
 def bounded(restorer: Restorer, memory: int | None) -> Restorer:
-    """The same network, on the same device, with another bound of memory."""
+    """The same network, on the same device, with another memory limit."""
     if memory is None:
         return restorer
     other = copy(restorer)
@@ -43,7 +40,7 @@ def bounded(restorer: Restorer, memory: int | None) -> Restorer:
 
 
 class Desk:
-    """The queue of a page, and who waits in it."""
+    """The queue of a page, and the job of each visitor."""
 
     def __init__(self, restorers: Mapping[str, Restorer], settings: Settings) -> None:
         self.restorers, self.settings = restorers, settings
@@ -54,28 +51,21 @@ class Desk:
             for name, restorer in restorers.items()
             for words, memory in MEMORIES.items()
         }
-        metrics = Metrics()
-        self._service = Service(
-            restorers=variants,
-            settings=settings,
-            tickets=Tickets(settings.max_jobs, settings.max_client_jobs),
-            jobs=Jobs(variants, settings, metrics),
-            metrics=metrics,
-        )
+        self._service = Service.of(variants, settings)
 
     def open(self) -> None:
-        """Begin to work."""
+        """Start the worker thread."""
         self._service.jobs.start()
 
     def close(self) -> None:
-        """Take no more orders, and end the one under way at its next stripe."""
+        """Accept no more orders, and stop the running one at its next stripe."""
         for visitor in list(self._under_way):
             self.cancel(visitor)
         self._service.jobs.close()
         self._service.jobs.join()
 
     def submit(self, order: Order, visitor: str) -> Job:
-        """Queue an order; raises HTTPException, its detail a sentence for the visitor."""
+        """Queue an order; raises HTTPException, whose detail is a sentence for the visitor."""
         with ExitStack() as stack:
             stack.callback(self._service.tickets.take(visitor))
             job = job_of(order, self._service)
@@ -88,17 +78,17 @@ class Desk:
         return job
 
     def _forget(self, visitor: str, job: Job) -> None:
-        """Let go of a job that has ended, and with it of its file; of no later one."""
+        """Release a finished job and its file, but not a later job of the same visitor."""
         with self._lock:
             if self._under_way.get(visitor) is job:
                 del self._under_way[visitor]
 
     def place(self, job: Job) -> int | None:
-        """In the queue, from 1; None once the job runs."""
+        """Position in the queue, from 1; None once the job runs."""
         return self._service.jobs.view(job).place
 
     def cancel(self, visitor: str) -> None:
-        """Take a visitor's order out of the queue, or stop it at the next stripe."""
+        """Remove a visitor's order from the queue, or stop it at the next stripe."""
         with self._lock:
             job = self._under_way.pop(visitor, None)
         if job is not None:

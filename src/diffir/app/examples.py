@@ -1,4 +1,4 @@
-"""Photos to try the page with: free ones that scikit-image carries, made bad on the spot."""
+"""Example photos: free ones from scikit-image, degraded at startup."""
 
 from dataclasses import dataclass
 from importlib import import_module
@@ -18,9 +18,9 @@ class Example:
 
     caption: str
     wish: str
-    """In the words of a wish."""
+    """The words of a wish."""
     photo: str
-    """As `skimage.data` calls it."""
+    """Its name in `skimage.data`."""
     columns: tuple[int, int | None] = (0, None)
     rows: tuple[int, int | None] = (0, None)
     degradation: str | None = None
@@ -29,11 +29,11 @@ class Example:
 
     @property
     def file_name(self) -> str:
-        """The visitor sees it."""
+        """Visible to the visitor."""
         return f"{self.caption}.png"
 
     def make(self) -> Picture:
-        """The photo as it is offered; raises ImportError where scikit-image is not installed."""
+        """The degraded photo; raises ImportError if scikit-image is not installed."""
         photos: Any = import_module("skimage.data")
         part = getattr(photos, self.photo)()[slice(*self.rows), slice(*self.columns)]
         picture = Picture.from_array(np.ascontiguousarray(part))
@@ -74,7 +74,7 @@ EXAMPLES = (
 
 
 def write_examples(folder: Path, wishes: list[str]) -> list[tuple[Path, Example]]:
-    """Write those for the given wishes, and name them; none where scikit-image is not installed."""
+    """Write the examples for these wishes; returns none if scikit-image is not installed."""
     chosen = [example for example in EXAMPLES if example.wish in wishes]
     try:
         for example in chosen:

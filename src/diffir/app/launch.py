@@ -1,4 +1,4 @@
-"""The process of a page: its files in a folder of its own, and an end that leaves none of them."""
+"""The process of a page, with a private folder for its files that is deleted at the end."""
 
 import logging
 import os
@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 
 from diffir.inference import Restorer
 from diffir.serving import Settings
-from diffir.serving.server import listen
+from diffir.serving.server import in_url, listen
 
 from .desk import Desk
 from .page import look, page_of
@@ -22,7 +22,7 @@ FOLDER = "GRADIO_TEMP_DIR"
 
 @contextmanager
 def private_files() -> Iterator[None]:
-    """Let Gradio keep its files in a folder that none but this user can read, and that goes."""
+    """Make Gradio keep its files in a temporary folder that only this user can read."""
     before = os.environ.get(FOLDER)
     with tempfile.TemporaryDirectory(prefix="diffir-app-", ignore_cleanup_errors=True) as folder:
         os.environ[FOLDER] = folder
@@ -38,10 +38,9 @@ def private_files() -> Iterator[None]:
 def opened(
     restorers: Mapping[str, Restorer], settings: Settings, *, host: str, port: int
 ) -> Iterator[str]:
-    """A page that can be visited at the address given, until the block ends; raises OSError."""
-    with listen(host, port) as found:  # says why not, and finds a free port for 0
+    """Serve a page until the block ends; yields its URL. Raises OSError."""
+    with listen(host, port) as found:  # reports errors, and finds a free port for 0
         port = found.getsockname()[1]
-    shown = f"[{host}]" if ":" in host else host
     logging.getLogger("uvicorn.error").addFilter(is_news)
     with private_files():
         desk = Desk(restorers, settings)
@@ -50,26 +49,26 @@ def opened(
         try:
             page.launch(
                 **look(settings),
-                server_name=shown,
+                server_name=in_url(host),
                 server_port=port,
                 prevent_thread_lock=True,
                 quiet=True,
             )
-            yield f"http://{shown}:{port}"
+            yield f"http://{in_url(host)}:{port}"
         finally:
             page.close(verbose=False)
             desk.close()
 
 
 def is_news(record: logging.LogRecord) -> bool:
-    """Whether uvicorn shall log it: no visitor who left in the middle of an upload."""
+    """Whether uvicorn should log it: not if a visitor left during an upload."""
     return not (record.exc_info and isinstance(record.exc_info[1], ClientDisconnect))
 
 
 def until_told_to_stop(ready: Callable[[], None]) -> None:
-    """Wait for SIGTERM or SIGINT, which may come from when `ready` is called on."""
-    told = Event()
+    """Wait for SIGTERM or SIGINT; they are handled from before `ready` is called."""
+    stopped = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: told.set())
+        signal.signal(number, lambda *_: stopped.set())
     ready()
-    told.wait()
+    stopped.wait()

@@ -1,4 +1,4 @@
-"""From what was filled in to an order, and from its file to what is shown of it."""
+"""From form input to an order, and from its result to what is shown."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 from PIL import Image
 
-from diffir.errors import DiffIRError, PictureError
+from diffir.errors import MaskError, PictureError
 from diffir.images import Header, Picture, decode
 from diffir.serving import Settings
 from diffir.serving.job import answer_to
@@ -21,10 +21,10 @@ LARGEST_SEED = 2**32 - 1
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What the visitor filled in."""
+    """The form input of a visitor."""
 
     photo: str | None
-    """A path, as `mask`."""
+    """A path, like `mask`."""
     wants_mask: bool
     editor: dict[str, Any] | None
     """The value of Gradio's ImageEditor."""
@@ -37,49 +37,49 @@ class Asked:
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """What is shown of a restored photo."""
+    """A restored photo as the page shows it."""
 
     before: Image.Image
     after: Image.Image
     size: tuple[int, int]
-    """Width and height of the file, which may be more than what is shown."""
+    """Width and height of the file, which may be larger than what is shown."""
 
 
 def sentence(error: Exception) -> str:
-    """What the visitor is told; of our own mistakes, nothing: they are logged."""
+    """The message for the visitor; unexpected errors are logged and not described."""
     if isinstance(error, MemoryError):
-        return "there is not enough memory for the photo; give a smaller one"
+        return "there is not enough memory for this photo; choose a smaller one"
     return str(answer_to(error).detail)
 
 
 def content(path: str | None, what: str, settings: Settings) -> bytes:
     """The bytes of an uploaded file; raises PictureError."""
     if path is None:
-        raise PictureError(f"there is no {what} yet; choose one first")
+        raise PictureError(f"no {what} chosen yet; choose one first")
     try:
         if Path(path).stat().st_size > settings.max_bytes:
             raise PictureError(
-                f"the {what} has more than {settings.max_bytes / 2**20:.0f} MiB; give a smaller one"
+                f"the {what} exceeds {settings.max_bytes / 2**20:.0f} MiB; choose a smaller one"
             )
         return Path(path).read_bytes()
-    except OSError:  # old uploads are removed
-        raise PictureError(f"the {what} is no longer here; choose it again") from None
+    except OSError:  # old uploads are deleted
+        raise PictureError(f"the uploaded {what} has expired; choose it again") from None
 
 
-def looked_at(path: str, settings: Settings) -> Picture:
-    """The pixels of an upload; raises HTTPException or PictureError, each a sentence."""
+def decoded(path: str, settings: Settings) -> Picture:
+    """The pixels of an upload; raises HTTPException or PictureError."""
     data = content(path, "photo", settings)
     examine(data, "the photo", settings.max_pixels)
     return decode(data, "the photo")
 
 
 def order_of(asked: Asked, settings: Settings) -> Order:
-    """What the queue is asked for; raises HTTPException or a DiffIRError, each a sentence."""
+    """The order for the queue; raises HTTPException or a DiffIRError."""
     photo = content(asked.photo, "photo", settings)
     head = examine(photo, "the photo", settings.max_pixels)
     seed = asked.seed or 0
     if not 0 <= seed <= LARGEST_SEED:
-        raise DiffIRError(f"the seed {seed} found; wanted a whole number from 0 to {LARGEST_SEED}")
+        raise PictureError(f"seed {seed} found; wanted a whole number from 0 to {LARGEST_SEED}")
     return Order(
         picture=photo,
         mask=mask_of(asked, head, settings) if asked.wants_mask else None,
@@ -90,7 +90,7 @@ def order_of(asked: Asked, settings: Settings) -> Order:
 
 
 def mask_of(asked: Asked, head: Header, settings: Settings) -> bytes | None:
-    """The uploaded mask, else what was brushed, else None: then the photo's own transparency."""
+    """The uploaded mask, else the brush strokes, else None, for the photo's transparency."""
     if asked.mask is not None:
         given = content(asked.mask, "mask", settings)
         examine(given, "the mask", settings.max_pixels)
@@ -98,13 +98,13 @@ def mask_of(asked: Asked, head: Header, settings: Settings) -> bytes | None:
     layers = asked.editor["layers"] if asked.editor else []
     mask = brushed(layers, head.width, head.height)
     if mask is None and not head.has_alpha:
-        raise DiffIRError("nothing is brushed over yet; paint what should go, or give a mask")
+        raise MaskError("nothing is brushed over yet; brush over what should go, or upload a mask")
     return mask
 
 
 def shown_of(order: Order, restored: bytes) -> Shown:
     """Before and after, for the slider."""
-    most = 2**62  # ours, so however large
+    most = 2**62  # our own results, of any size
     before, after = decode(order.picture, "the photo"), decode(restored, "", max_pixels=most)
     images = pair(before, after)
     return Shown(before=images[0], after=images[1], size=(after.width, after.height))

@@ -1,4 +1,4 @@
-"""The page, and what follows what on it."""
+"""The page and its event handlers."""
 
 import asyncio
 import secrets
@@ -21,12 +21,12 @@ from diffir.serving.schema import Order
 from . import status
 from .desk import Desk
 from .examples import write_examples
-from .orders import Asked, looked_at, order_of, sentence, shown_of
+from .orders import Asked, decoded, order_of, sentence, shown_of
 from .parts import OWN, USUAL, Parts, choices_of, place_parts
 from .pictures import png, shown
 from .wishes import offered
 
-LOOK_SECONDS = 0.2  # between two looks at how far an order is
+POLL_SECONDS = 0.2  # between checks of an order's progress
 SUFFIXES = {"jpeg": "jpg", "tiff": "tif"}
 CSS = """
 .gradio-container {max-width: 960px !important; margin: 0 auto !important}
@@ -38,13 +38,13 @@ CSS = """
 .running {display: flex; gap: 12px; align-items: center}
 .running progress {flex: 1; height: 12px; accent-color: var(--color-accent)}
 """
-FONTS = ["ui-sans-serif", "system-ui", "sans-serif"]  # of the visitor's own computer
+FONTS = ["ui-sans-serif", "system-ui", "sans-serif"]  # from the visitor's own computer
 
 
 def look(settings: Settings) -> dict[str, Any]:
-    """How to launch a page: `build_page(restorers, settings).launch(**look(settings))`.
+    """Options to launch a page: `build_page(restorers, settings).launch(**look(settings))`.
 
-    Nothing is loaded from elsewhere, and nothing is told to anybody.
+    The page loads nothing from other sites and sends no telemetry.
     """
     theme = gr.themes.Default(font=FONTS, font_mono=["ui-monospace", "monospace"])
     return {
@@ -62,9 +62,9 @@ def look(settings: Settings) -> dict[str, Any]:
 
 
 def build_page(restorers: Mapping[str, Restorer], settings: Settings | None = None) -> gr.Blocks:
-    """The page for these networks, to be launched with `look`.
+    """A page for these networks, to be launched with `look`.
 
-    A wish that none of the networks serves is not on it. One thread runs them, in the order of
+    It offers only wishes that one of the networks serves. One thread runs them, in order of
     arrival.
     """
     desk = Desk(restorers, settings or Settings())
@@ -74,10 +74,10 @@ def build_page(restorers: Mapping[str, Restorer], settings: Settings | None = No
 
 
 def page_of(desk: Desk) -> gr.Blocks:
-    """The page of a desk, which is to be opened; raises WeightsError where it has no networks."""
+    """The page of a desk, which the caller opens; raises WeightsError if it has no networks."""
     wishes = {wish.words: names for wish, names in offered(desk.restorers).items()}
     if not wishes:
-        raise WeightsError("no network is there for the page; name a weights file")
+        raise WeightsError("the page has no network to serve; name a preset or a weights file")
     keep = int(desk.settings.keep_seconds)
     with gr.Blocks(
         title="Restore a photo", analytics_enabled=False, delete_cache=(min(60, keep), keep)
@@ -89,23 +89,23 @@ def page_of(desk: Desk) -> gr.Blocks:
 
 
 def visitor_of(request: gr.Request) -> str:
-    """Who asks: a page in a browser, from its loading to its closing."""
+    """The visitor's id: one for each open page in a browser."""
     return request.session_hash or ""
 
 
 class Answers:
-    """What the page does when it is used."""
+    """The event handlers of the page."""
 
     def __init__(self, desk: Desk, wishes: dict[str, list[str]]) -> None:
         self.desk, self.wishes = desk, wishes
         self.wants_mask = {
             words: desk.restorers[names[0]].task.wants_mask for words, names in wishes.items()
         }
-        self._folder = TemporaryDirectory(prefix="diffir-examples-")  # it goes with the page
+        self._folder = TemporaryDirectory(prefix="diffir-examples-")  # deleted with the page
         self.examples = write_examples(Path(self._folder.name), list(wishes))
 
     def connect(self, parts: Parts) -> None:
-        """Let every part do what it is for."""
+        """Register the handlers."""
         self.parts = parts
         quietly: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         looks = [parts.photo.change, parts.wish.change]
@@ -130,15 +130,15 @@ class Answers:
         changed += [parts.result, parts.slider, parts.download, parts.filled]
         parts.restore.click(
             self.restore, filled_in, changed, concurrency_limit=None, **quietly
-        )  # no limit, for the queue is the desk's
+        )  # no limit here: the desk has its own queue
 
     def take_example(self, event: gr.SelectData) -> tuple[str, str]:
-        """An example, and what is wrong with it."""
+        """The path and wish of the example that was clicked."""
         path, example = self.examples[event.index]
         return str(path), example.wish
 
     def move_line(self, line: float) -> Any:
-        """Put the line between before and after where the keyboard wants it."""
+        """Move the line between before and after, from the keyboard."""
         return gr.ImageSlider(slider_position=line)
 
     def models(self, words: str) -> Any:
@@ -146,18 +146,18 @@ class Answers:
         return gr.Dropdown(choices_of(self.wishes[words]), value=USUAL)
 
     def cancel(self, request: gr.Request) -> None:
-        """End what the visitor waits for."""
+        """Cancel the visitor's order."""
         self.desk.cancel(visitor_of(request))
 
     def look_at(self, photo: str | None, words: str) -> dict[Any, Any]:
         """Show the photo, or say what is wrong with it."""
         parts, brushes = self.parts, self.wants_mask[words]
-        image, news = None, status.nothing()
+        image, news = None, ""
         if photo is not None:
             try:
-                image = shown(looked_at(photo, self.desk.settings))
-            except Exception as error:  # the page must stay usable whatever happens
-                news = status.wrong(sentence(error))
+                image = shown(decoded(photo, self.desk.settings))
+            except Exception as error:  # the page must stay usable after any error
+                news = status.error(sentence(error))
         has_image = image is not None
         return {
             parts.trouble: gr.HTML(news, visible=bool(news)),
@@ -179,7 +179,7 @@ class Answers:
         file_format: str,
         request: gr.Request,
     ) -> AsyncIterator[dict[Any, Any]]:
-        """Everything between the click and the download."""
+        """Restore the photo, from the click to the download."""
         asked = Asked(
             photo=photo,
             wants_mask=self.wants_mask[words],
@@ -191,7 +191,7 @@ class Answers:
             own_format=file_format == OWN,
         )
         hidden = {self.parts.result: gr.Column(visible=False)}
-        yield hidden | self.busy(True, status.told("Reading the photo"))
+        yield hidden | self.busy(True, status.info("Reading the photo"))
         began = time.monotonic()
         try:
             order = await asyncio.to_thread(order_of, asked, self.desk.settings)
@@ -199,14 +199,14 @@ class Answers:
             async for news in self.news_of(job):
                 yield {self.parts.status: news}
             ended = await asyncio.to_thread(self.ended, job, order, photo or "")
-        except Exception as error:  # the page must stay usable whatever happens
-            yield self.busy(False, status.wrong(sentence(error)))
+        except Exception as error:  # the page must stay usable after any error
+            yield self.busy(False, status.error(sentence(error)))
             return
         seconds = time.monotonic() - began
-        yield ended | self.busy(False, status.told(f"Done in {seconds:.1f} s; download it below."))
+        yield ended | self.busy(False, status.info(f"Done in {seconds:.1f} s; download it below."))
 
     def busy(self, is_busy: bool, news: str) -> dict[Any, Any]:
-        """What can be clicked, and what is said."""
+        """The state of the buttons, and the status line."""
         return {
             self.parts.status: news,
             self.parts.restore: gr.Button(interactive=not is_busy),
@@ -214,7 +214,7 @@ class Answers:
         }
 
     async def news_of(self, job: Job) -> AsyncIterator[str]:
-        """How far an order is, each time that it gets further, until it has ended."""
+        """Status lines while an order waits and runs, whenever they change."""
         last = ""
         while not job.outcome.done():
             place = self.desk.place(job)
@@ -222,13 +222,13 @@ class Answers:
             if news != last:
                 yield news
             last = news
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
 
     def ended(self, job: Job, order: Order, photo: str) -> dict[Any, Any]:
-        """What is shown of an order that ended; raises what it ended with."""
+        """What to show of a finished order; raises the error it failed with."""
         answer = job.outcome.result()
         if job.unwanted:
-            raise DiffIRError("Cancelled; the photo is as it was.")
+            raise DiffIRError("Cancelled; the photo is unchanged.")
         if isinstance(answer, HTTPException):
             raise answer
         parts, seen = self.parts, shown_of(order, answer)
@@ -250,6 +250,6 @@ class Answers:
         """A file that the browser may fetch, at a path that cannot be guessed."""
         photo = self.parts.photo
         path = Path(photo.GRADIO_CACHE) / secrets.token_hex(16) / name
-        photo.temp_files.add(str(path))  # to go after a while; of pairs, Gradio forgets it
+        photo.temp_files.add(str(path))  # deleted after a while; Gradio would not for pairs
         write_whole(data, path)
         return str(path)

@@ -1,4 +1,4 @@
-"""What stands on the page, from top to bottom."""
+"""The components of the page, from top to bottom."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from .desk import MEMORIES, STARTED
 from .examples import Example
 
 USUAL = ""
-"""The value of every wish's preferred network, so that it is a choice whatever the wish is."""
+"""The value of every wish's preferred network, so that it is valid for any wish."""
 PNG, OWN = "PNG, exact", "the photo's own format"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """The components that something happens to."""
+    """The components that handlers read or change."""
 
     photo: gr.File
     gallery: gr.Gallery
@@ -48,7 +48,7 @@ def choices_of(names: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def place_parts(wishes: dict[str, list[str]], examples: Sequence[tuple[Path, Example]]) -> Parts:
-    """All parts, inside the Blocks that is open; `wishes` are words and the networks for them."""
+    """Create all components in the current Blocks; `wishes` maps words to networks."""
     gr.Markdown("# Restore a photo\nNothing leaves the computer that this page comes from.")
     found: dict[str, Any] = {}
     for piece in (choosing, brushing, asking, showing):
@@ -59,7 +59,7 @@ def place_parts(wishes: dict[str, list[str]], examples: Sequence[tuple[Path, Exa
 def choosing(
     wishes: dict[str, list[str]], examples: Sequence[tuple[Path, Example]]
 ) -> dict[str, Any]:
-    """The photo, and what is wrong with it."""
+    """Inputs for the photo and for what is wrong with it."""
     with gr.Row():
         with gr.Column(min_width=300):
             photo = upload("1. Your photo", "photo")
@@ -85,27 +85,27 @@ def choosing(
 
 
 def upload(label: str, name: str) -> gr.File:
-    """A place for a file, which is told by its path."""
+    """A file input whose value is a path."""
     file = gr.File(label=label, height=150, elem_id=name)
-    # Gradio's own does the same, and leaves an empty file behind each time.
+    # Gradio's own does the same, but leaves an empty file behind each time.
     file.preprocess = path_of  # type: ignore[assignment, method-assign]
     return file
 
 
 def path_of(file: ListFiles | FileData | None) -> str | None:
-    """Where an upload is, of which there is one at most."""
+    """The path of an upload, if there is one."""
     return file.path if isinstance(file, FileData) else None
 
 
 def brushing(_wishes: object, _examples: object) -> dict[str, Any]:
-    """The photo as it came, to be looked at or brushed over."""
+    """The original photo, to view or to brush over."""
     preview = gr.Image(
         label="Your photo",
         format="png",
         interactive=False,
         visible=False,
         buttons=["fullscreen"],
-        alt_text="Your photo as it came",
+        alt_text="Your original photo",
         height=320,
         elem_id="preview",
     )
@@ -121,20 +121,20 @@ def brushing(_wishes: object, _examples: object) -> dict[str, Any]:
             buttons=["fullscreen"],
             elem_id="brush",
         )
-        mask = upload("… or give a mask of the photo's size: white goes", "mask")
+        mask = upload("… or upload a mask of the photo's size (white is removed)", "mask")
     return {"preview": preview, "brushing": column, "editor": editor, "mask": mask}
 
 
 def asking(wishes: dict[str, list[str]], _examples: object) -> dict[str, Any]:
-    """What few want to choose, and the buttons."""
+    """Advanced options and the buttons."""
     names = next(iter(wishes.values()))
     with gr.Accordion("More", open=False, elem_id="more"):
         file_format = gr.Radio([PNG, OWN], value=PNG, label="Download as", elem_id="format")
         with gr.Row():
             model = gr.Dropdown(choices_of(names), value=USUAL, label="Model", elem_id="model")
-            seed = gr.Number(0, label="Seed: the same gives the same", precision=0, elem_id="seed")
+            seed = gr.Number(0, label="Seed (same seed, same result)", precision=0, elem_id="seed")
             memory = gr.Dropdown(
-                list(MEMORIES), value=STARTED, label="Memory a photo may take", elem_id="memory"
+                list(MEMORIES), value=STARTED, label="Memory limit per photo", elem_id="memory"
             )
     with gr.Row():
         restore = gr.Button("Restore", variant="primary", elem_id="restore")
@@ -150,7 +150,7 @@ def asking(wishes: dict[str, list[str]], _examples: object) -> dict[str, Any]:
 
 
 def showing(_wishes: object, _examples: object) -> dict[str, Any]:
-    """How far it is, and what came of it."""
+    """Progress and result."""
     status = gr.HTML(elem_id="status")
     with gr.Column(visible=False) as result:
         slider = gr.ImageSlider(

@@ -1,4 +1,4 @@
-"""Pictures for the screen, reduced to what a screen can show, and masks from what was brushed."""
+"""Pictures reduced to what a screen can show, and masks from brush strokes."""
 
 from collections.abc import Sequence
 from io import BytesIO
@@ -11,7 +11,7 @@ from PIL import Image
 from diffir.images import Picture, encode
 
 SCREEN = 2400
-"""The longer side of what is shown; what is downloaded is never reduced."""
+"""The longer side of what is shown; downloads are never reduced."""
 
 
 def shown(picture: Picture) -> Image.Image:
@@ -22,20 +22,20 @@ def shown(picture: Picture) -> Image.Image:
 
 
 def pair(before: Picture, after: Picture) -> tuple[Image.Image, Image.Image]:
-    """Both at the size that the second has on the screen, so that they lie upon each other."""
+    """Both at the size that the second has on the screen, so that they overlap exactly."""
     larger = shown(after)
     return shown(before).resize(larger.size, Image.Resampling.BICUBIC), larger
 
 
 def png(image: Image.Image) -> bytes:
-    """What is shown, as a file."""
+    """An image as the bytes of a PNG."""
     buffer = BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()
 
 
 def brushed(layers: Sequence[NDArray[np.uint8]], width: int, height: int) -> bytes | None:
-    """The mask (a PNG, white = hole) of strokes (H, W, 4) on a reduced picture; None: no stroke."""
+    """A mask (PNG, white = hole) from strokes (H, W, 4) on a reduced picture; None: no stroke."""
     strokes: Any = [Image.fromarray(layer[..., 3]).resize((width, height), 0) for layer in layers]
     holes = np.zeros((height, width), bool)
     for stroke in strokes:

@@ -1,4 +1,4 @@
-"""What is wrong with a photo, in words, and which of the loaded networks mends it."""
+"""Wishes: what is wrong with a photo, in words, and which loaded networks fix it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ class Wish:
     words: str
     task: str
     names: tuple[str, ...] = ()
-    """Networks that serve this wish and not the first one of their task."""
+    """Networks that serve this wish instead of the first one of their task."""
 
 
 WISHES = (
@@ -29,13 +29,13 @@ WISHES = (
 
 
 def wish_of(name: str, task: str) -> Wish:
-    """The wish that a network of a task serves."""
+    """The wish that a network serves, by its name or task."""
     named = [wish for wish in WISHES if name in wish.names]
     return (named or [wish for wish in WISHES if wish.task == task])[0]
 
 
 def offered(restorers: Mapping[str, Restorer]) -> dict[Wish, list[str]]:
-    """The wishes that can be granted, each with the networks for it, the preferred one first."""
-    granted = {name: wish_of(name, one.task.name) for name, one in restorers.items()}
-    found = {wish: [name for name in granted if granted[name] == wish] for wish in WISHES}
+    """The wishes that can be fulfilled, each with its networks, the preferred one first."""
+    served = {name: wish_of(name, one.task.name) for name, one in restorers.items()}
+    found = {wish: [name for name in served if served[name] == wish] for wish in WISHES}
     return {wish: names for wish, names in found.items() if names}

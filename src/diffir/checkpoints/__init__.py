@@ -1,4 +1,4 @@
-"""Weights files: our own (format) and the authors' as they are (official)."""
+"""Weights files: our own (format) and the authors', unchanged (official)."""
 
 from . import format, official
 from .checkpoint import Checkpoint

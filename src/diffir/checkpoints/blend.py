@@ -1,4 +1,4 @@
-"""Networks between two that were trained one from the other (ESRGAN, Wang et al. 2018)."""
+"""Interpolation between a network and its fine-tuned version (ESRGAN, Wang et al. 2018)."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,22 +11,22 @@ from .checkpoint import Checkpoint
 
 
 def blended(faithful: Checkpoint, detailed: Checkpoint, detail: float, path: Path) -> Checkpoint:
-    """The network whose every weight lies at `detail` on the way from one network to the other.
+    """The network whose weights are interpolated: `(1 - detail) · faithful + detail · detailed`.
 
     Args:
-        faithful: where `detail` is 0: trained to be near the truth.
-        detailed: where it is 1: trained on from there to look real.
+        faithful: the network at 0, trained for small errors; it is changed in place.
+        detailed: the network at 1, fine-tuned from the first to look realistic.
         detail: from 0 to 1.
-        path: of the second one's file.
+        path: the file of the second.
 
     Raises:
-        WeightsError: when the two are not networks of one form; `path` is what it blames.
+        WeightsError: when stage, task or architecture differ; it names `path`.
     """
-    forms = [(one.stage, one.task, one.config) for one in (faithful, detailed)]
-    if forms[0] != forms[1]:
+    kinds = [(one.stage, one.task, one.config) for one in (faithful, detailed)]
+    if kinds[0] != kinds[1]:
         raise WeightsError(
-            f"{path} holds a network of another form than the one it should bring detail to; "
-            "give one that was trained on from that, or leave the detail at 0"
+            f"{path} holds another kind of network than the one it should add detail to; "
+            "give one that was fine-tuned from it, or leave the detail at 0"
         )
     theirs = detailed.model.state_dict()
     weights = {

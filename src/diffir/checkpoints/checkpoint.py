@@ -1,6 +1,6 @@
-"""Checkpoint: a network with the facts that travel with it, and the one way to fill a network."""
+"""Checkpoint: a network and its metadata, and the one function that fills a network."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,32 +9,34 @@ import torch
 from torch import Tensor
 
 from diffir.errors import WeightsError
+from diffir.files import write_whole
 from diffir.model import DiffIRConfig, DiffIRS1, DiffIRS2
+from diffir.text import few, one_line
 
 NETWORKS: dict[int, type[DiffIRS1] | type[DiffIRS2]] = {1: DiffIRS1, 2: DiffIRS2}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """What a weights file holds, whoever wrote it."""
+    """The contents of a weights file, whoever wrote it."""
 
     model: DiffIRS1 | DiffIRS2
     """Float32, on the CPU."""
     task: str
     """A name in `diffir.tasks.TASKS`."""
     preset: str | None = None
-    """The preset whose network this is, None for a network without a name."""
+    """The preset with this network, None if there is none."""
     training: dict[str, Any] = field(default_factory=dict)
-    """Facts for people, as JSON holds them: data, steps, scores, where it was converted from."""
+    """Facts for the reader, as JSON values: data, steps, scores, the file it was converted from."""
 
     @property
     def stage(self) -> int:
-        """1 (sees the ground truth) or 2 (for use)."""
+        """1 (sees the ground truth) or 2 (for inference)."""
         return 1 if isinstance(self.model, DiffIRS1) else 2
 
     @property
     def config(self) -> DiffIRConfig:
-        """The network's numbers."""
+        """The architecture."""
         return self.model.config
 
 
@@ -44,35 +46,35 @@ def filled(
     """A network, float32 on the CPU, with copies of the tensors as its parameters.
 
     Raises:
-        WeightsError: when names or shapes are not exactly the network's, or values are not finite;
-            `path` is what it blames.
+        WeightsError: when names, shapes or dtypes do not fit, or values are not finite; it names
+            `path`.
     """
     try:
-        with torch.device("meta"):  # shapes are compared before memory is taken
+        with torch.device("meta"):  # shapes are compared before memory is allocated
             network = NETWORKS[stage](config)
         _require_fit(network.state_dict(), tensors, path)
         network = network.to_empty(device="cpu").float()
         network.load_state_dict(tensors)
-    except (RuntimeError, ValueError, ArithmeticError) as error:
+    except (RuntimeError, TypeError, ValueError, ArithmeticError) as error:
         raise WeightsError(
-            f"{path} describes a network that cannot be built ({_line(error)}); get another file"
+            f"{path} describes a network that cannot be built ({one_line(error)}); get another file"
         ) from error
     require_finite(network.state_dict(), path)
     return network
 
 
 def require_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Raise WeightsError, blaming `path`, where a value is infinite or NaN."""
+    """Raise WeightsError, naming `path`, if a value is infinite or NaN."""
     broken = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
     if broken:
         raise WeightsError(
-            f"values that are not finite found for {path} in {some(broken)}; "
-            "finite ones are wanted, so use weights from before the training diverged"
+            f"{path} has values that are not finite in {few(broken)}; "
+            "use weights from before the training diverged"
         )
 
 
 def read_head(path: Path) -> bytes:
-    """The first 9 bytes, which tell the kinds of weights files apart; raises WeightsError."""
+    """The first 9 bytes, which distinguish the kinds of weights files; raises WeightsError."""
     try:
         with path.open("rb") as file:
             return file.read(9)
@@ -80,10 +82,14 @@ def read_head(path: Path) -> bytes:
         raise WeightsError(f"{path} cannot be read ({error.strerror}); check the path") from error
 
 
-def some(names: Collection[str]) -> str:
-    """Up to three of the names, and how many more there are."""
-    rest = len(names) - 3
-    return ", ".join(sorted(names)[:3]) + (f" and {rest} more" if rest > 0 else "")
+def store(data: bytes, path: Path) -> None:
+    """Write a file that appears whole or not at all; raises WeightsError."""
+    try:
+        write_whole(data, path)
+    except OSError as error:
+        raise WeightsError(
+            f"{path} cannot be written ({error.strerror}); check path, permissions and disk space"
+        ) from error
 
 
 def _require_fit(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], path: Path) -> None:
@@ -97,10 +103,16 @@ def _require_fit(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], path
         "unknown": found.keys() - wanted.keys(),
         "of another shape": shapes,
     }
-    told = [f"{some(names)} {fault}" for fault, names in faults.items() if names]
-    if told:
-        raise WeightsError(f"{path} does not fit its network: {'; '.join(told)}; get the file anew")
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+    words = [f"{few(names)} {fault}" for fault, names in faults.items() if names]
+    if words:
+        raise WeightsError(f"{path} does not fit its network: {'; '.join(words)}; get another copy")
+    dtypes = {
+        str(found[name].dtype).removeprefix("torch.")
+        for name, tensor in wanted.items()
+        if tensor.is_floating_point() and not found[name].is_floating_point()
+    }
+    if dtypes:
+        raise WeightsError(
+            f"{path} holds values of type {few(dtypes)}; "
+            "floating point is wanted, so get another file"
+        )

@@ -1,7 +1,7 @@
-"""A network as a folder that the Hugging Face Hub shows: its weights, its numbers, its model card.
+"""A network as a folder for the Hugging Face Hub: weights, configuration, model card.
 
-The folder holds model.safetensors (a file of ours, which alone rebuilds the network), config.json
-(what it is, and the sha256 of the weights) and README.md (the model card).
+The folder holds model.safetensors (a self-contained file of ours), config.json (the architecture,
+and the sha256 of the weights) and README.md (the model card).
 """
 
 import json
@@ -13,10 +13,10 @@ import yaml
 
 from diffir._version import __version__
 from diffir.errors import WeightsError
-from diffir.files import digest_of, write_whole
+from diffir.files import digest_of
 
 from . import format
-from .checkpoint import Checkpoint
+from .checkpoint import Checkpoint, store
 from .format import Info
 
 WEIGHTS_FILE = "model.safetensors"
@@ -28,41 +28,36 @@ PURPOSES = {
     "inpaint": ("image-inpainting", "Fills holes"),
     "sr": ("super-resolution", "Makes pictures larger or cleaner"),
 }
-"""By task: its tag on the Hub, and what it does."""
+"""By task: its tag on the Hub, and a description."""
 
 
 def save_folder(
     checkpoint: Checkpoint, folder: Path, *, license: str = "unknown", repo: str = "USER/REPOSITORY"
 ) -> None:
-    """Write the folder of a network; a model card that is there stays.
+    """Write the folder of a network; an existing model card is kept.
 
     Args:
         checkpoint: as `format.save` takes it.
-        folder: made where it is missing.
-        license: of the weights, as the Hub spells it (`apache-2.0`); the file does not tell it.
-        repo: what the card calls the repository.
+        folder: created if missing.
+        license: of the weights, as the Hub spells it (`apache-2.0`).
+        repo: the repository's name on the card.
 
     Raises:
-        WeightsError: when values are not finite, or the folder can't be written.
+        WeightsError: as `format.save`.
     """
-    format.save(checkpoint, folder / WEIGHTS_FILE)
-    info = format.read_info(folder / WEIGHTS_FILE)
-    try:
-        digest = digest_of(folder / WEIGHTS_FILE)
-        write_whole(_config(info, digest).encode(), folder / CONFIG_FILE)
-        if not (folder / CARD_FILE).exists():
-            write_whole(model_card(info, license, repo).encode(), folder / CARD_FILE)
-    except OSError as error:
-        raise WeightsError(
-            f"{folder} cannot be written ({error.strerror}); check path, rights and space"
-        ) from error
+    file = folder / WEIGHTS_FILE
+    format.save(checkpoint, file)
+    info = format.read_info(file)
+    store(_config(info, digest_of(file)).encode(), folder / CONFIG_FILE)
+    if not (folder / CARD_FILE).exists():
+        store(model_card(info, license, repo).encode(), folder / CARD_FILE)
 
 
 def weights_in(folder: Path) -> Path:
-    """The weights of a folder that `save_folder` made, their sha256 checked.
+    """The weights of a folder that `save_folder` made, after checking their sha256.
 
     Raises:
-        WeightsError: when there are none, or they are not those that config.json tells of.
+        WeightsError: when there are none, or their sha256 differs from that in config.json.
     """
     file = folder / WEIGHTS_FILE
     if not file.is_file():
@@ -70,22 +65,22 @@ def weights_in(folder: Path) -> Path:
             f"no file {WEIGHTS_FILE} found in the folder {folder}; give a weights file, "
             "or a folder that save_pretrained made"
         )
-    require_sha256(file, told_sha256(file))
+    require_sha256(file, recorded_sha256(file))
     return file
 
 
-def told_sha256(file: Path) -> str | None:
-    """What the config.json beside a weights file says that its sha256 is, None where it doesn't."""
+def recorded_sha256(file: Path) -> str | None:
+    """The sha256 of a weights file according to the config.json beside it, None without one."""
     try:
-        told = json.loads((file.parent / CONFIG_FILE).read_text(encoding="utf-8"))
-        digest = told["sha256"][file.name]
-    except (OSError, ValueError, LookupError, TypeError):  # another program's, or none
+        config = json.loads((file.parent / CONFIG_FILE).read_text(encoding="utf-8"))
+        digest = config["sha256"][file.name]
+    except (OSError, ValueError, LookupError, TypeError):  # missing, or another program's
         return None
     return digest if isinstance(digest, str) else None
 
 
 def require_sha256(file: Path, expected: str | None) -> None:
-    """Refuse a file whose content is not what was told of it; raises WeightsError."""
+    """Raise WeightsError if the sha256 of a file differs from the expected one."""
     if expected is None:
         return
     try:
@@ -95,12 +90,12 @@ def require_sha256(file: Path, expected: str | None) -> None:
     if found != expected:
         raise WeightsError(
             f"{file} has the sha256 {found[:12]}… instead of {expected[:12]}…; "
-            "it is broken or another file, so get it anew"
+            "it is broken or another file, so get another copy"
         )
 
 
 def model_card(info: Info, license: str, repo: str) -> str:
-    """The README of a repository, in the Hub's form, from what a weights file says of itself."""
+    """The README of a repository, in the Hub's form, from the metadata of a weights file."""
     tag, purpose = PURPOSES[info.task]
     head = {
         "library_name": "diffir",
@@ -109,17 +104,17 @@ def model_card(info: Info, license: str, repo: str) -> str:
         "tags": ["diffir", "diffusion", "image-restoration", tag],
     }
     name = info.preset or f"DiffIR {info.task} ×{info.scale}"
-    kind = "stage 2, for use" if info.stage == 2 else "stage 1, which sees the ground truth"
+    kind = "stage 2, for inference" if info.stage == 2 else "stage 1, which sees the ground truth"
     facts = {
         "task": f"{info.task} ×{info.scale}",
         "stage": kind,
         "parameters": f"{info.parameters:,}",
         "written by": f"diffir {info.diffir}",
     }
-    training = "The weights' file tells nothing of it."
+    training = "The weights file has no record of it."
     if info.training:
-        told = json.dumps(info.training, indent=2)
-        training = f"As the weights' file tells it:\n\n```json\n{told}\n```"
+        facts_as_json = json.dumps(info.training, indent=2)
+        training = f"As recorded in the weights file:\n\n```json\n{facts_as_json}\n```"
     return "\n".join(
         [
             f"---\n{yaml.safe_dump(head)}---\n",
@@ -127,7 +122,7 @@ def model_card(info: Info, license: str, repo: str) -> str:
             f"{purpose}. A DiffIR network: {info.config.timesteps} steps of diffusion on a prior "
             f"of {info.config.ipr_dim} numbers, then one pass of a transformer.\n",
             _use(info, repo),
-            f"## What it is\n\n{_table(facts)}\n",
+            f"## Overview\n\n{_table(facts)}\n",
             f"## Network\n\n{_table(asdict(info.config))}\n",
             f"## Training\n\n{training}\n",
         ]
@@ -136,9 +131,7 @@ def model_card(info: Info, license: str, repo: str) -> str:
 
 def _use(info: Info, repo: str) -> str:
     if info.stage == 1:
-        return (
-            "It is the teacher of a stage-2 network, and restores nothing without ground truth.\n"
-        )
+        return "It is the teacher of a stage-2 network and needs the ground truth to restore.\n"
     mask = ', mask="mask.png"' if info.task == "inpaint" else ""
     return (
         "```python\nimport diffir\n\n"
@@ -154,7 +147,7 @@ def _table(rows: dict[str, Any]) -> str:
 
 
 def _config(info: Info, digest: str) -> str:
-    told = {
+    config = {
         "library_name": "diffir",
         "diffir_version": __version__,
         "stage": info.stage,
@@ -164,4 +157,4 @@ def _config(info: Info, digest: str) -> str:
         "network": asdict(info.config),
         "sha256": {WEIGHTS_FILE: digest},
     }
-    return json.dumps(told, indent=2) + "\n"
+    return json.dumps(config, indent=2) + "\n"

@@ -1,7 +1,7 @@
-"""Our weights files: safetensors, with all that rebuilds the network in the metadata.
+"""Our weights files: safetensors, with everything that rebuilds the network in the metadata.
 
-Metadata, strings by safetensors' rule: format ("diffir"), format_version, stage, task, preset (left
-out where there is none), config (JSON of DiffIRConfig), training (JSON), diffir (its version).
+Metadata, strings as safetensors requires: format ("diffir"), format_version, stage, task, preset
+(if there is one), config (JSON of DiffIRConfig), training (JSON), diffir (its version).
 """
 
 import json
@@ -19,19 +19,19 @@ from safetensors import SafetensorError, safe_open
 
 from diffir._version import __version__
 from diffir.errors import WeightsError
-from diffir.files import write_whole
 from diffir.model import DiffIRConfig
 from diffir.tasks import TASKS
+from diffir.text import one_line
 
-from .checkpoint import Checkpoint, filled, require_finite
+from .checkpoint import Checkpoint, filled, require_finite, store
 
 FORMAT_VERSION = 1
 
 
 class Info(BaseModel):
-    """What a weights file of ours says about itself."""
+    """The metadata of a weights file of ours."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")  # forbidden in config, too
+    model_config = ConfigDict(frozen=True, extra="forbid")  # forbids extra keys in config, too
 
     stage: int = Field(ge=1, le=2)
     task: str
@@ -42,7 +42,7 @@ class Info(BaseModel):
     """The version that wrote the file."""
     parameters: int
     dtype: str
-    """Of the values in the file, as safetensors spells it: F32, F16; networks load as float32."""
+    """Of the values in the file, in safetensors' spelling: F32, F16; networks load as float32."""
 
     @property
     def scale(self) -> int:
@@ -56,39 +56,47 @@ class Info(BaseModel):
         channels = 4 if TASKS[self.task].wants_mask else 3
         if self.config.in_channels != channels:
             raise ValueError(
-                f"{self.config.in_channels} input channels found, task {self.task} wants {channels}"
+                f"{self.config.in_channels} input channels found, task {self.task} has {channels}"
             )
         return self
 
 
 def save(checkpoint: Checkpoint, path: Path, dtype: torch.dtype = torch.float32) -> None:
-    """Write a file that alone rebuilds its network; it appears whole or not at all.
+    """Write a self-contained file; it appears whole or not at all.
 
     Args:
-        checkpoint: whose `training` JSON can hold.
-        path: the goal; folders are made on the way.
+        checkpoint: its `training` must be JSON values.
+        path: the file; missing folders are created.
         dtype: of the values in the file: float32, or float16 for half the size.
 
     Raises:
-        WeightsError: when values are not finite in `dtype`, or the file cannot be written.
+        WeightsError: when values are not finite in `dtype`, `training` is not JSON, or the file
+            cannot be written.
     """
     tensors = {
         name: tensor.detach().to("cpu", dtype).contiguous()
         for name, tensor in checkpoint.model.state_dict().items()
     }
     require_finite(tensors, path)
+    try:
+        training = json.dumps(checkpoint.training)
+    except (TypeError, ValueError) as error:
+        raise WeightsError(
+            f"{path}: the training facts are not JSON ({one_line(error)}); "
+            "use strings, numbers, lists and dicts"
+        ) from error
     metadata = {
         "format": "diffir",
         "format_version": str(FORMAT_VERSION),
         "stage": str(checkpoint.stage),
         "task": checkpoint.task,
         "config": json.dumps(asdict(checkpoint.config)),
-        "training": json.dumps(checkpoint.training),
+        "training": training,
         "diffir": __version__,
     }
     if checkpoint.preset is not None:
         metadata["preset"] = checkpoint.preset
-    _store(safetensors.torch.save(tensors, metadata), path)
+    store(safetensors.torch.save(tensors, metadata), path)
 
 
 def read(path: Path) -> Checkpoint:
@@ -105,7 +113,7 @@ def read(path: Path) -> Checkpoint:
 
 
 def read_info(path: Path) -> Info:
-    """What the header says; no tensor is loaded. Raises WeightsError as `read`."""
+    """The metadata alone; no tensor is loaded. Raises WeightsError as `read`."""
     with _opened(path) as file:
         return _info(file, path)
 
@@ -119,7 +127,7 @@ def _opened(path: Path) -> Iterator[Any]:
         raise WeightsError(f"{path} cannot be read ({error}); check the path") from error
     except SafetensorError as error:
         raise WeightsError(
-            f"{path} is not a whole safetensors file ({error}); get it anew"
+            f"{path} is not a complete safetensors file ({error}); get another copy"
         ) from error
 
 
@@ -127,7 +135,7 @@ def _info(file: Any, path: Path) -> Info:
     metadata = dict(file.metadata() or {})
     if metadata.pop("format", None) != "diffir":
         raise WeightsError(
-            f"{path} is a safetensors file of another program; one that diffir wrote is wanted"
+            f"{path} is a safetensors file of another program; give one that diffir wrote"
         )
     version = metadata.pop("format_version", "none")
     if version != str(FORMAT_VERSION):
@@ -146,15 +154,6 @@ def _info(file: Any, path: Path) -> Info:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "task"
         reason = f"{where}: {first['msg'].removeprefix('Value error, ')}"
-    except ArithmeticError as error:  # division by a config's 0
+    except ArithmeticError as error:  # division by a 0 in config
         reason = str(error)
-    raise WeightsError(f"{path} has a header that describes no network ({reason}); get it anew")
-
-
-def _store(data: bytes, path: Path) -> None:
-    try:
-        write_whole(data, path)
-    except OSError as error:
-        raise WeightsError(
-            f"{path} cannot be written ({error.strerror}); check path, rights and space"
-        ) from error
+    raise WeightsError(f"{path} has an invalid header ({reason}); get another copy")

@@ -1,8 +1,8 @@
-"""The Hugging Face Hub: from the name of a repository to a file here, and back.
+"""The Hugging Face Hub: download files of repositories, and push networks to them.
 
-Offline first: DIFFIR_WEIGHTS is searched, then the Hub's cache, and only then is the network asked.
-huggingface_hub downloads, shows progress and goes on where a connection broke; it obeys its own
-variables (HF_HUB_OFFLINE, HF_HOME, HF_TOKEN, HF_ENDPOINT).
+Offline first: the network is used only for files that are in neither DIFFIR_WEIGHTS nor the Hub's
+cache. huggingface_hub downloads, shows progress and resumes broken downloads; it reads its own
+environment variables (HF_HUB_OFFLINE, HF_HOME, HF_TOKEN, HF_ENDPOINT).
 """
 
 import logging
@@ -15,9 +15,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from diffir.errors import WeightsError
+from diffir.text import one_line
 
 from .checkpoint import Checkpoint
-from .folder import CARD_FILE, WEIGHTS_FILE, require_sha256, save_folder, told_sha256
+from .folder import CARD_FILE, WEIGHTS_FILE, recorded_sha256, require_sha256, save_folder
 
 logger = logging.getLogger(__name__)
 
@@ -26,8 +27,9 @@ NAME = re.compile(
     rf"(?P<scheme>hf://)?(?P<repo>{PART}/{PART})"
     rf"(?:@(?P<revision>refs/pr/\d+|{PART}))?(?:/(?P<file>{PART}(?:/{PART})*))?"
 )
-FILE_SUFFIXES = (".safetensors", ".pth", ".ckpt", ".pt", ".bin", ".onnx", ".xml", ".pt2")
-"""Of weights and of exported networks: no repository is meant."""
+EXPORTED_SUFFIXES = (".onnx", ".xml", ".pt2")
+FILE_SUFFIXES = (".safetensors", ".pth", ".ckpt", ".pt", ".bin", *EXPORTED_SUFFIXES)
+"""Of weights and exported networks; names that end so are paths, not repositories."""
 REVISION = re.compile(rf"{PART}(?:/{PART})*")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -39,13 +41,13 @@ class HubName:
     repo: str
     """user/name."""
     revision: str | None = None
-    """A branch, a tag or a commit; None is the newest that this machine has, else the Hub's."""
+    """A branch, a tag or a commit; None: the newest on this machine, else on the Hub."""
     file: str = WEIGHTS_FILE
     """Its path in the repository."""
 
     @property
     def place(self) -> str:
-        """Its path in the folder in DIFFIR_WEIGHTS."""
+        """Its path below DIFFIR_WEIGHTS."""
         at = f"@{self.revision}" if self.revision else ""
         return f"{self.repo}{at}/{self.file}"
 
@@ -54,21 +56,21 @@ class HubName:
 
 
 def hub_name(text: str, revision: str | None = None) -> HubName | None:
-    """What `hf://user/repo[@revision][/file]` or `user/repo[@revision]` names, None for others.
+    """Parse `hf://user/repo[@revision][/file]` or `user/repo[@revision]`; None for other texts.
 
     Raises:
-        WeightsError: when it begins with hf:// and is no such name, or names another revision.
+        WeightsError: when a text with hf:// is malformed, or names another revision.
     """
     found = NAME.fullmatch(text)
     if text.startswith("hf://") and found is None:
         raise WeightsError(
-            f"{text} found; the Hub's names are hf://user/repo, with @revision and /file if wanted"
+            f"{text} found; a name on the Hub is hf://user/repo, with optional @revision and /file"
         )
     is_path = found is None or text.endswith(FILE_SUFFIXES) or bool(found["file"])
     if found is None or (is_path and not found["scheme"]):
         return None
     if revision and found["revision"] not in (None, revision):
-        raise WeightsError(f"{text} names another revision than {revision}; leave one of them out")
+        raise WeightsError(f"{text} names another revision than {revision}; omit one of them")
     if revision and REVISION.fullmatch(revision) is None:
         raise WeightsError(f"revision {revision!r} found; a branch, a tag or a commit is wanted")
     name = HubName(repo=found["repo"], revision=revision or found["revision"])
@@ -76,42 +78,44 @@ def hub_name(text: str, revision: str | None = None) -> HubName | None:
 
 
 def fetch(name: HubName) -> Path:
-    """The file on this machine, downloaded where it isn't here, and its sha256 checked.
+    """The file on this machine, downloaded if necessary, after checking its sha256.
 
     Raises:
-        WeightsError: when it is neither here nor to be had, or its content is not what was told.
+        WeightsError: when it is not here and cannot be downloaded, or its sha256 is wrong.
     """
-    if own := told_file(name):
-        require_sha256(own, told_sha256(own))
+    if own := own_file(name):
+        require_sha256(own, recorded_sha256(own))
         return own
-    path, told = cached(name), None
+    path, expected = cached(name), None
     if path is None:
-        path, told = downloaded(name)
+        path, expected = downloaded(name)
     try:
-        require_sha256(path, told or _blob_sha256(path))
+        require_sha256(path, expected or _blob_sha256(path))
     except WeightsError as error:
         with suppress(OSError):  # a cache may be read-only
             _blob(path).unlink()
-            raise WeightsError(f"{error} (it is out of the Hub's cache now: try again)") from error
+            raise WeightsError(
+                f"{error} (it was removed from the Hub's cache: try again)"
+            ) from error
         raise
     return path
 
 
-def told_place() -> Path | None:
-    """The folder in DIFFIR_WEIGHTS, None where it names none."""
-    told = os.environ.get("DIFFIR_WEIGHTS")
-    return Path(told).expanduser() if told else None
+def own_folder() -> Path | None:
+    """The folder named by DIFFIR_WEIGHTS, None if it is not set."""
+    folder = os.environ.get("DIFFIR_WEIGHTS")
+    return Path(folder).expanduser() if folder else None
 
 
-def told_file(name: HubName) -> Path | None:
-    """The file in the folder in DIFFIR_WEIGHTS, None where it isn't."""
-    place = told_place()
-    file = place / name.place if place else None
+def own_file(name: HubName) -> Path | None:
+    """The file below DIFFIR_WEIGHTS, None if it is not there."""
+    folder = own_folder()
+    file = folder / name.place if folder else None
     return file if file and file.is_file() else None
 
 
 def cached(name: HubName) -> Path | None:
-    """The file in the Hub's cache, without a question to the network; raises WeightsError."""
+    """The file in the Hub's cache, without using the network; raises WeightsError."""
     with explained(name):
         from huggingface_hub import try_to_load_from_cache
 
@@ -120,20 +124,20 @@ def cached(name: HubName) -> Path | None:
 
 
 def downloaded(name: HubName) -> tuple[Path, str | None]:
-    """The file, taken from the Hub into its cache, and the sha256 that the Hub tells of large ones.
+    """The file, downloaded into the Hub's cache, and its sha256 if the Hub reports one.
 
     Raises:
-        WeightsError: when it is not to be had.
+        WeightsError: when it cannot be downloaded.
     """
     with explained(name):
         from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
 
-        # Asked first: where there is no network, hf_hub_download tries again for 23 seconds
+        # Queried first: without a network, hf_hub_download retries for 23 seconds
         url = hf_hub_url(name.repo, name.file, revision=name.revision)
-        told = get_hf_file_metadata(url, library_name="diffir").etag or ""
+        etag = get_hf_file_metadata(url, library_name="diffir").etag or ""
         logger.info("downloading %s", name)
         path = hf_hub_download(name.repo, name.file, revision=name.revision, library_name="diffir")
-    return Path(path), told if SHA256.fullmatch(told) else None
+    return Path(path), etag if SHA256.fullmatch(etag) else None
 
 
 def push(
@@ -143,20 +147,20 @@ def push(
     license: str = "unknown",
     private: bool | None = None,
 ) -> str:
-    """Commit a network's folder to a repository, made where it is missing; its commit's address.
+    """Commit a network's folder to a repository, created if missing; returns the commit's URL.
 
     Args:
         checkpoint: as `save_folder` takes it.
         repo: user/name.
-        license: of the weights; a model card that is there stays as it is.
-        private: of a new repository; None: as the account has it.
+        license: of the weights; an existing model card is kept.
+        private: visibility of a new repository; None: the account's default.
 
     Raises:
-        WeightsError: when the Hub can't be reached or doesn't let us.
+        WeightsError: when the Hub cannot be reached or refuses.
     """
     name = hub_name(repo)
     if name is None or name != HubName(repo=name.repo):
-        raise WeightsError(f"{repo} found; a repository's name is wanted, user/name")
+        raise WeightsError(f"{repo} found; the name of a repository is wanted, user/name")
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         save_folder(checkpoint, folder, license=license, repo=name.repo)
@@ -177,30 +181,30 @@ def push(
 
 @contextmanager
 def explained(name: HubName) -> Iterator[None]:
-    """Whatever goes wrong with the Hub, as one sentence of WeightsError."""
+    """Turn any failure of the Hub into a WeightsError of one sentence."""
     try:
         yield
     except ModuleNotFoundError as error:
         raise WeightsError(
-            f"{name} is no path here, and asking the Hub for it takes huggingface_hub; "
-            f"pip install 'diffir[hub]', or put the file at $DIFFIR_WEIGHTS/{name.place}"
+            f"{name} is not a path on this machine, and downloading it needs huggingface_hub; "
+            f"run pip install 'diffir[hub]', or put the file at $DIFFIR_WEIGHTS/{name.place}"
         ) from error
     except Exception as error:  # of the Hub, of its HTTP library, of the disk
         raise WeightsError(f"{name} {_reason(error, name)}") from error
 
 
 REASONS = {
-    "GatedRepoError": "is closed to this account; ask for access on its page, then `hf auth login`",
-    "RepositoryNotFoundError": "is in no repository that this account sees, and no path here; "
-    "check the name, or `hf auth login`",
+    "GatedRepoError": "is gated; request access on its page, then `hf auth login`",
+    "RepositoryNotFoundError": "is neither a path on this machine nor in a repository that this "
+    "account can see; check the name, or `hf auth login`",
     "RevisionNotFoundError": "names a revision that the repository lacks; check it on its page",
     "RemoteEntryNotFoundError": "names a file that the repository lacks; check it on its page",
     "OfflineModeIsEnabled": "is not on this machine, and HF_HUB_OFFLINE forbids the network; "
-    "unset that, or put the file at $DIFFIR_WEIGHTS/{place}",
-    "ConnectError": "is not on this machine, and the Hub can't be reached; "
+    "unset it, or put the file at $DIFFIR_WEIGHTS/{place}",
+    "ConnectError": "is not on this machine, and the Hub cannot be reached; "
     "connect to the network, or put the file at $DIFFIR_WEIGHTS/{place}",
 }
-"""By the names of huggingface_hub's errors, the narrower first."""
+"""By the names of huggingface_hub's errors, the more specific first."""
 
 
 def _reason(error: Exception, name: HubName) -> str:
@@ -209,21 +213,21 @@ def _reason(error: Exception, name: HubName) -> str:
         if kind in names:
             return reason.format(place=name.place)
     if getattr(getattr(error, "response", None), "status_code", None) in (401, 403):
-        return "is closed to this account; `hf auth login` with a token that may do this"
-    line = " ".join(str(error).split())[:200]
-    return f"is not to be had from the Hub ({type(error).__name__}: {line}); try it again later"
+        return "is not open to this account; `hf auth login` with a token that permits this"
+    reason = f"{type(error).__name__}: {one_line(error)}"
+    return f"cannot be downloaded from the Hub ({reason}); try again later"
 
 
 def _blob(path: Path) -> Path:
-    """Where the Hub's cache keeps a file's content; the file itself on disks without links.
+    """Where the Hub's cache stores a file's content; the file itself on disks without links.
 
-    One link is followed and no more: content that repositories share lies behind another link,
-    under another name.
+    Only one link is followed: content that repositories share lies behind a second link, under
+    another name.
     """
     return path.parent / path.readlink() if path.is_symlink() else path
 
 
 def _blob_sha256(path: Path) -> str | None:
-    """The sha256 that the Hub told of a file: it is its name in the cache, for large files."""
-    told = _blob(path).name
-    return told if SHA256.fullmatch(told) else told_sha256(path)
+    """The sha256 that the Hub reported for a file: for large files, its name in the cache."""
+    name = _blob(path).name
+    return name if SHA256.fullmatch(name) else recorded_sha256(path)

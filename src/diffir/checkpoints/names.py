@@ -1,4 +1,4 @@
-"""The authors' parameter names, and ours: tables, and one function a part that reads them."""
+"""From the authors' parameter names to ours: tables, and one function per part."""
 
 import re
 
@@ -56,7 +56,7 @@ DENOISER_NAME = re.compile(r"resmlp\.(\d+)(?:\.resmlp\.0)?(\.weight|\.bias)")
 
 
 def dirformer_name(name: str) -> str | None:
-    """Our name of a parameter of the authors' `G`, None where they have no such parameter."""
+    """Our name of a parameter of the authors' `G`, None if they have no such parameter."""
     if match := BLOCK_NAME.fullmatch(name):
         level, index, layer, leaf = match.groups(default="")
         return f"dirformer.{LEVELS[level]}.{index}.{BLOCK[layer]}{leaf}"
@@ -67,7 +67,7 @@ def dirformer_name(name: str) -> str | None:
 
 
 def cpen_name(name: str, cpen_blocks: int) -> str | None:
-    """Our name of a parameter of the authors' CPEN: one list there, three parts here."""
+    """Our name of a parameter of the authors' CPEN, one list there and three parts here."""
     if match := CPEN_BLOCK_NAME.fullmatch(name):
         index, convolution, leaf = match.groups()
         return f"cpen.blocks.{int(index) - 2}.body.{convolution}{leaf}"
@@ -92,7 +92,7 @@ def denoiser_name(name: str) -> str | None:
 
 
 def our_name(name: str, cpen_blocks: int) -> str | None:
-    """Our name of a parameter in an authors' file of either stage, None where it is unknown."""
+    """Our name of a parameter in an authors' file of either stage, None if it is unknown."""
     part, _, rest = name.partition(".")
     if part == "G":
         return dirformer_name(rest)

@@ -1,4 +1,4 @@
-"""From the names and shapes in an authors' file to the numbers of its network."""
+"""Infer a network's configuration from the names and shapes in an authors' file."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -17,16 +17,16 @@ INPUTS: dict[tuple[int, bool], tuple[str, DiffIRConfig]] = {
     (12, True): ("sr", DiffIRConfig(upscale=4, unshuffle=2)),
     (48, True): ("sr", DiffIRConfig(upscale=4, unshuffle=4)),
 }
-"""Task and way in and out, by channels of the first convolution and whether there is a tail."""
+"""Task and configuration, by channels of the first convolution and whether there is a tail."""
 PUBLISHED_EXPANSIONS = (2.0, 2.2, 1.8, 2.66)
 
 
 def task_and_config(shapes: Shapes) -> tuple[str, DiffIRConfig]:
-    """Task and numbers of the network with these parameters (authors' names), the rest by default.
+    """Task and configuration of the network with these parameters (authors' names).
 
     Raises:
-        LookupError: when a parameter that tells a number is missing, or has too few dimensions.
-        ValueError: when the numbers are those of no network.
+        LookupError: when a required parameter is missing, or has too few dimensions.
+        ValueError: when no network has these shapes.
     """
     dim, channels = shapes["G.patch_embed.proj.weight"][:2]
     tail = "G.tail.1.weight" in shapes
@@ -57,13 +57,13 @@ def task_and_config(shapes: Shapes) -> tuple[str, DiffIRConfig]:
 
 
 def count(shapes: Shapes, prefix: str, leaf: str) -> int:
-    """How many entries of a list have the leaf: names `prefix.<index>.leaf`."""
+    """The number of entries `prefix.<index>.leaf`."""
     pattern = re.compile(rf"{re.escape(prefix)}\.\d+\.{re.escape(leaf)}")
     return sum(pattern.fullmatch(name) is not None for name in shapes)
 
 
 def ffn_expansion(hidden: Mapping[int, int]) -> float:
-    """The expansion that gives each dim its hidden width, int(dim · expansion)."""
+    """The expansion with int(dim · expansion) = hidden width for every dim."""
     for expansion in (*PUBLISHED_EXPANSIONS, *(n / 100 for n in range(50, 801))):
         if all(int(dim * expansion) == width for dim, width in hidden.items()):
             return expansion
@@ -71,7 +71,7 @@ def ffn_expansion(hidden: Mapping[int, int]) -> float:
 
 
 def with_schedule(config: DiffIRConfig, betas: Sequence[float]) -> DiffIRConfig:
-    """The configuration with this noise schedule; raises ValueError where none of ours is it."""
+    """The configuration with this noise schedule; raises ValueError if it is not one of ours."""
     schedules: tuple[Literal["scaled_linear", "linear"], ...] = ("scaled_linear", "linear")
     for schedule in schedules:
         candidate = replace(config, timesteps=len(betas), beta_schedule=schedule)

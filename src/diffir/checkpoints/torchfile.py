@@ -1,7 +1,7 @@
-"""What `torch.save` put into a file, and nothing of it executed.
+"""Read files of `torch.save` without executing any code in them.
 
-torch's restricted unpickler reads it, and the classes that Lightning leaves beside the weights are
-bound to empty stand-ins. There is no other way in.
+torch's restricted unpickler reads them, with the classes that Lightning stores beside the weights
+bound to empty stand-ins. There is no fallback.
 """
 
 import zipfile
@@ -12,12 +12,13 @@ from typing import Any
 import torch
 
 from diffir.errors import WeightsError
+from diffir.text import few
 
-from .checkpoint import read_head, some
+from .checkpoint import read_head
 
 
 class _Inert:
-    """Stands in for a class: takes anything, does nothing."""
+    """Stands in for a class: accepts anything, does nothing."""
 
     def __new__(cls, *_args: Any) -> "_Inert":
         return super().__new__(cls)
@@ -30,7 +31,7 @@ class _Inert:
 
 
 class _PlainDict:
-    """Stands in for a kind of dict: the restricted unpickler fills plain ones only."""
+    """Stands in for a kind of dict: the restricted unpickler fills only plain ones."""
 
     def __new__(cls, *_args: Any) -> Any:
         return {}
@@ -59,17 +60,17 @@ STAND_INS: dict[str, tuple[type, tuple[str, ...]]] = {
     "numpy.core.multiarray": (_Inert, ("scalar",)),
     "numpy._core.multiarray": (_Inert, ("scalar",)),
 }
-"""By module: what takes the place of these classes. A file that names any other is refused."""
+"""The stand-in for these classes, by module. A file that names any other class is refused."""
 
 
 ONE_AT_A_TIME = Lock()
 
 
 def read_torch_file(path: Path) -> Any:
-    """The stored object, tensors on the CPU, other classes' objects emptied.
+    """The stored object, tensors on the CPU, objects of other classes emptied.
 
     Raises:
-        WeightsError: when the file is not of `torch.save`, is broken, or asks for code.
+        WeightsError: when the file is not of `torch.save`, is broken, or requires code.
     """
     _require_archive(path)
     stand_ins: list[Any] = [
@@ -77,20 +78,21 @@ def read_torch_file(path: Path) -> Any:
         for module, (stand_in, names) in STAND_INS.items()
         for name in names
     ]
-    # An open file, since torch.load goes by the suffix of a path. The stand-ins are of the whole
-    # process, and whichever thread was done first would take them from the others.
+    # An open file, since torch.load depends on the suffix of a path. The stand-ins are global:
+    # without the lock, the first thread to finish would remove them for the others.
     with path.open("rb") as file, ONE_AT_A_TIME, torch.serialization.safe_globals(stand_ins):
         try:
             foreign = torch.serialization.get_unsafe_globals_in_checkpoint(file)
             file.seek(0)
             stored = None if foreign else torch.load(file, map_location="cpu", weights_only=True)
-        except Exception as error:  # torch raises whatever its unpickler met
+        except Exception as error:  # torch raises errors of any kind
             raise WeightsError(
-                f"{path} is broken or holds more than data ({type(error).__name__}); get it anew"
+                f"{path} is broken or holds more than data ({type(error).__name__}); "
+                "get another copy"
             ) from error
     if foreign:
         raise WeightsError(
-            f"{path} asks for code ({some(foreign)}), of which nothing was run; "
+            f"{path} requires code ({few(foreign)}), none of which was run; "
             "only weights are wanted, so save the state_dict alone"
         )
     return stored
@@ -100,18 +102,20 @@ def _require_archive(path: Path) -> None:
     head = read_head(path)
     if not zipfile.is_zipfile(path):
         if head.startswith(b"PK"):
-            raise WeightsError(f"{path} is cut short; get it anew")
+            raise WeightsError(f"{path} is cut short; get another copy")
         if head.startswith(b"\x80"):
             raise WeightsError(
                 f"{path} is a bare pickle or from before PyTorch 1.6; "
-                "write it anew with a newer torch.save"
+                "save it again with a newer PyTorch"
             )
-        raise WeightsError(f"{path} is no weights file; a .safetensors, .pth or .ckpt is wanted")
+        raise WeightsError(f"{path} is not a weights file; a .safetensors, .pth or .ckpt is wanted")
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
     except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
-        raise WeightsError(f"{path} is broken ({type(error).__name__}); get it anew") from error
+        raise WeightsError(
+            f"{path} is broken ({type(error).__name__}); get another copy"
+        ) from error
     files = {PurePosixPath(entry.filename).name for entry in entries}
     if "constants.pkl" in files:
         raise WeightsError(f"{path} is a TorchScript program; save its state_dict instead")
@@ -119,6 +123,6 @@ def _require_archive(path: Path) -> None:
         raise WeightsError(f"{path} is a zip file without weights; a .pth or .ckpt is wanted")
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
         raise WeightsError(
-            f"{path} is compressed, which torch.save never does, and may unpack to anything; "
-            "get it anew"
+            f"{path} is compressed, which torch.save never does, and may unpack to any size; "
+            "get another copy"
         )

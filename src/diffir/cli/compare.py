@@ -1,4 +1,4 @@
-"""diffir compare: folders of pictures made by any program, scored against GT."""
+"""diffir compare: score folders of pictures made by any program against GT."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,9 +14,9 @@ from .evaluate import (
     Threads,
     require_reports,
     run,
+    shows_views,
     split,
     tell,
-    wants_views,
 )
 
 
@@ -52,6 +52,6 @@ def compare(
         border=border or 0,
         crop=crop,
         seed=seed,
-        views=wants_views(output or []),
+        views=shows_views(output or []),
     )
     tell(run(plan, jobs, threads, data=str(gt or folders[0]), notes=notes), output or [])

@@ -57,7 +57,7 @@ def tell(found: "dict[str, Cost]", size: tuple[int, int]) -> None:
 
 
 def tell_json(found: "dict[str, Cost]", size: tuple[int, int]) -> None:
-    """Print a list of objects, one a model."""
+    """Print a JSON list with one object per model."""
     import json
     from dataclasses import asdict
 

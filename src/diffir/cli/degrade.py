@@ -47,9 +47,9 @@ def degrade(
     """Degrade one photo, as training does, to see what a network makes of it."""
     require_free(output, overwrite)
     if scale is not None and task not in ("sr", "real"):
-        raise fail(f"--scale came with task {task}, which keeps the size; leave it out")
+        raise fail(f"--scale found for task {task}, which keeps the size; leave it out")
     if length is not None and task != "deblur":
-        raise fail(f"--length came with task {task}; it is for deblur only, so leave it out")
+        raise fail(f"--length found for task {task}; it is for deblur only, so leave it out")
     from diffir.data import DEGRADATIONS, MotionBlur
     from diffir.data.photo import degraded
     from diffir.images import read

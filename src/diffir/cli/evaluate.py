@@ -1,4 +1,4 @@
-"""diffir evaluate: networks scored by the papers' protocols, in one table."""
+"""diffir evaluate: score networks by the papers' protocols, in one table."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -92,7 +92,7 @@ def evaluate(
 ) -> None:
     """Score models on pictures: one row per model, mean and 95 % confidence interval."""
     if beside and not benchmark:
-        raise fail("--beside paper came without --benchmark; name the one to look up")
+        raise fail("--beside paper found without --benchmark; add the benchmark to look up")
     require_reports(output or [], overwrite)
     from diffir.evaluation.benchmarks import benchmark_called
     from diffir.evaluation.planning import plan_evaluation, published_for
@@ -108,7 +108,7 @@ def evaluate(
         baselines=baselines,
         seed=seed,
         device=device,
-        views=wants_views(output or []),
+        views=shows_views(output or []),
     )
     published = published_for(benchmark, plan) if beside and benchmark else ()
     if beside and not published:
@@ -121,17 +121,17 @@ def evaluate(
 
 
 def split(metrics: str | None) -> list[str]:
-    """The names in a text with commas."""
+    """The names in a comma-separated text."""
     return [name.strip() for name in (metrics or "").split(",") if name.strip()]
 
 
-def wants_views(outputs: Sequence[Path]) -> bool:
+def shows_views(outputs: Sequence[Path]) -> bool:
     """Whether a report shows crops."""
     return any(path.suffix.lower() == ".html" for path in outputs)
 
 
 def require_reports(outputs: Sequence[Path], overwrite: bool) -> None:
-    """Refuse reports that can't be written, before hours are spent."""
+    """Refuse reports that can't be written, before the evaluation starts."""
     from diffir.evaluation.report import require_format
     from diffir.inference.jobs import require_writable
 
@@ -153,7 +153,7 @@ def run(
     published: "tuple[Published, ...]" = (),
     notes: Sequence[str] = (),
 ) -> "Report":
-    """Do what is planned, with a bar if somebody is watching."""
+    """Carry out a plan, with a progress bar on a terminal."""
     from diffir.evaluation.evaluate import evaluate as judge
     from diffir.evaluation.evaluate import jobs_for
     from diffir.evaluation.summary import report_of
@@ -167,9 +167,9 @@ def run(
 
 
 def tell(report: "Report", outputs: Sequence[Path]) -> None:
-    """Write the reports, print the table; exit code 2 when a picture is broken.
+    """Write the reports and print the table; exit with 2 if a picture failed.
 
-    Where all are broken, a sentence is all that is left.
+    If all pictures failed, print only one sentence.
     """
     from diffir.evaluation.report import facts, means_table, worst, write_report
 
@@ -179,7 +179,7 @@ def tell(report: "Report", outputs: Sequence[Path]) -> None:
             f"no picture could be scored; {first.picture}: {first.error}"
             + (f"; {more} more failed" if more else "")
         )
-    for path in outputs:  # first: a reader of the table may leave early (`| head`)
+    for path in outputs:  # first, since the reader of the table may exit early (`| head`)
         write_report(report, path)
     say(means_table(report))
     for sentence in (*facts(report), worst(report), *(f"→ {path}" for path in outputs)):

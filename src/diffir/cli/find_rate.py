@@ -8,7 +8,7 @@ import typer
 
 from .app import Device, Settings, app, explained, say
 
-LINES = 12  # of the printed curve
+LINES = 12  # printed of the curve
 
 
 @app.command("find-rate")
@@ -28,7 +28,7 @@ def find_rate(
     device: Device = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads")] = None,
 ) -> None:
-    """Train for some steps at a growing learning rate, and report where the loss turns."""
+    """Train for some steps at a growing learning rate, and report where the loss is lowest."""
     import torch
 
     from diffir.inference.devices import pick_device
@@ -56,7 +56,13 @@ def find_rate(
     every = max(1, len(found.rates) // LINES)
     for rate, loss in [*zip(found.rates, found.losses, strict=True)][::every]:
         say(f"rate {rate:.1e}  loss {loss:.5f}")
-    say(
-        f"the loss turns at {found.turning:.1e}; a rate of {found.suggested:.1e} keeps a margin "
-        f"(--set {phase}.learning_rate={found.suggested:.0e})"
-    )
+    if found.turning is None or found.suggested is None:
+        say(
+            "the loss only rises, so no rate is suggested; "
+            "lower --low, or use a larger batch or more --steps"
+        )
+    else:
+        say(
+            f"the loss is lowest at {found.turning:.1e}; a rate of {found.suggested:.1e} keeps a "
+            f"margin (--set {phase}.learning_rate={found.suggested:.1e})"
+        )

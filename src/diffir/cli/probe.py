@@ -37,14 +37,14 @@ def probe(
     from diffir.evaluation.probe import probe as ask
 
     report = ask(model, data, stage1=stage1, degradation=degradation, seed=seed, watch=watched)
-    tell(report)
+    show(report)
     if output is not None:
         write(report, output)
         say(f"→ {output}")
 
 
 def require_json(output: Path) -> None:
-    """Refuse a report that can't be written, before minutes are spent."""
+    """Refuse an output that can't be written, before computing anything."""
     from diffir.inference.jobs import require_writable
 
     if output.suffix.lower() != ".json":
@@ -55,7 +55,7 @@ def require_json(output: Path) -> None:
 
 
 def write(report: "ProbeReport", output: Path) -> None:
-    """All numbers as JSON; what is not finite as text."""
+    """Write all numbers as JSON, those that are not finite as text."""
     import json
     from dataclasses import asdict
 
@@ -67,7 +67,7 @@ def write(report: "ProbeReport", output: Path) -> None:
     write_whole(text.encode(errors="backslashreplace"), output)
 
 
-def tell(report: "ProbeReport") -> None:
+def show(report: "ProbeReport") -> None:
     """Print a table for each question."""
     say(
         f"{report.pictures} pictures of {report.data}; LQ: {report.degradation}, seed {report.seed}"
@@ -78,15 +78,15 @@ def tell(report: "ProbeReport") -> None:
         ("What is Z worth? PSNR in dB, and how far from the network as it is.", scores(report)),
         ("How far does Z differ between pictures? Standard deviation over size.", spreads(report)),
         (
-            "What does Z tell of how LQ was made? R² by ridge regression: 1 all, 0 nothing; in "
-            "brackets what chance tells.",
+            "What does Z tell about how LQ was made? R² of ridge regression (1 all, 0 nothing), in "
+            "brackets with shuffled facts.",
             facts(report),
         ),
         (
             "How far does Z move the blocks? Standard deviation over pictures over mean size.",
             modulation(report),
         ),
-        (f"How does the chain come near the {report.steps_lead_to}? Mean distance.", steps(report)),
+        (f"How does the chain approach the {report.steps_lead_to}? Mean distance.", steps(report)),
     ):
         if answer.row_count:
             say(f"\n{question}")
@@ -94,7 +94,7 @@ def tell(report: "ProbeReport") -> None:
 
 
 def scores(report: "ProbeReport") -> Table:
-    """A row a Z."""
+    """One row per Z."""
     table = Table("restorer", "with", "PSNR", "difference", "± error", box=None)
     for row in report.scores:
         apart = (
@@ -105,7 +105,7 @@ def scores(report: "ProbeReport") -> Table:
 
 
 def spreads(report: "ProbeReport") -> Table:
-    """A row a Z; its numbers one by one as quantiles."""
+    """One row per Z, with quantiles over its elements."""
     table = Table("Z", "all", "lowest tenth", "median", "highest tenth", "effective rank", box=None)
     for row in report.spreads:
         cells = (f"{value:.3f}" for value in (row.relative, *row.quantiles))
@@ -114,7 +114,7 @@ def spreads(report: "ProbeReport") -> Table:
 
 
 def facts(report: "ProbeReport") -> Table:
-    """A row a fact."""
+    """One row per fact."""
     names = [*report.facts[0].readings] if report.facts else []
     table = Table("fact", "pictures", *(f"from the {name}" for name in names), box=None)
     for row in report.facts:
@@ -127,7 +127,7 @@ def facts(report: "ProbeReport") -> Table:
 
 
 def modulation(report: "ProbeReport") -> Table:
-    """A row a level."""
+    """One row per level."""
     table = Table("blocks", "scale", "shift", box=None)
     for row in report.modulation:
         table.add_row(row.level, f"{row.scale:.3f}", f"{row.shift:.3f}")
@@ -135,10 +135,10 @@ def modulation(report: "ProbeReport") -> Table:
 
 
 def steps(report: "ProbeReport") -> Table:
-    """A row a step."""
+    """One row per step."""
     table = Table("after step", "distance", "over mean |Z|", box=None)
     for row in report.steps:
         table.add_row(str(row.step), f"{row.distance:.4f}", f"{row.relative:.3f}")
     if other := report.other_noise:
-        table.add_row("of another noise, to Ẑ", f"{other.distance:.4f}", f"{other.relative:.3f}")
+        table.add_row("with other noise, to Ẑ", f"{other.distance:.4f}", f"{other.relative:.3f}")
     return table

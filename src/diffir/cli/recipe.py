@@ -1,10 +1,10 @@
-"""diffir recipe: how networks are trained."""
+"""diffir recipe: the recipes that networks are trained by."""
 
 from typing import Annotated
 
 import typer
 
-from .app import Settings, app, explained, out, say
+from .app import Settings, app, explained, fail, out, say
 
 
 @app.command()
@@ -25,8 +25,12 @@ def recipe(
 
     from diffir.presets import RECIPES
     from diffir.presets.choose import values_of
-    from diffir.training.order import preset_of
+    from diffir.presets.finetune import NAME as FINETUNE
+    from diffir.training.order import is_finetuning, preset_of
 
+    tuned = name is not None and is_finetuning(name)
+    if start is not None and not tuned:
+        raise fail(f"--from is only for the recipe {FINETUNE}; leave it out")
     if name is None:
         table = Table(box=None)
         table.add_column("recipe", no_wrap=True)
@@ -34,9 +38,9 @@ def recipe(
         table.add_column("what it trains")
         for preset in RECIPES.values():
             table.add_row(preset.name, preset.task.name, preset.summary)
-        table.add_row("finetune", "any", "a trained network, further (--from)")
+        table.add_row(FINETUNE, "any", "a trained network, further (--from)")
         out.print(table)
         return
     preset = preset_of(name, settings or [], start)
-    values = {"preset": preset.name, **values_of(preset)}
+    values = {"preset": FINETUNE if tuned else preset.name, **values_of(preset)}
     say(yaml.safe_dump(values, sort_keys=False, allow_unicode=True).rstrip())

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -33,13 +34,14 @@ from .app import (
     say,
     sigterm_as_ctrl_c,
 )
-from .restoring import Network, model_of, run_here, run_on_ray
+from .restoring import Network, Run, model_of, run_here, run_on_ray
 
 if TYPE_CHECKING:
     from diffir.distributed.ranks import Rank
     from diffir.inference.batch import Outcome
     from diffir.inference.jobs import Job
-    from diffir.inference.manifest import Manifest
+    from diffir.inference.manifest import Manifest, Settings
+    from diffir.inference.places import Place
 
 
 @app.command()
@@ -141,25 +143,19 @@ def restore(
 
     manifest.jsonl in the output folder records each file, so an interrupted run can be continued.
     """
-    from diffir.distributed import cluster, rank_of_torchrun
     from diffir.distributed.ranks import device_of_rank
-    from diffir.images import MAX_PIXELS
     from diffir.inference.engine import bytes_of
     from diffir.inference.jobs import means_folder, plan
-    from diffir.inference.manifest import Settings, open_manifest, read_manifest
-    from diffir.inference.places import exists, place
+    from diffir.inference.manifest import Settings, read_manifest
+    from diffir.inference.places import exists, parse_place
     from diffir.loading import weights_digest
 
-    refuse_videos(sources)
-    if "" in sources or mask == "":
-        raise fail("an empty name found; give a file or a folder, and check your shell variables")
-    if output in ("", "-"):
-        raise fail(f"--output {output!r} found; give the name of a file or a folder")
-    places, goal = [place(source) for source in sources], place(output)
+    require_names(sources, output, mask)
+    places, goal = [parse_place(source) for source in sources], parse_place(output)
     jobs = plan(
         places,
         goal,
-        None if mask is None else place(mask),
+        None if mask is None else parse_place(mask),
         suffix and "." + suffix.lstrip(".").lower(),
         include=include or (),
         exclude=exclude or (),
@@ -189,27 +185,68 @@ def restore(
         foretell(jobs, read_manifest(goal, settings) if into_folder else None, overwrite)
         return
     if verbose:
-        tell_plans()
+        show_plans()
+    build = (
+        partial(run_here, network, workers)
+        if ray is None
+        else partial(run_on_ray, network, workers, worker_cores, worker_gpus)
+    )
+    restore_jobs(
+        jobs,
+        build,
+        settings,
+        folder=goal if into_folder else None,
+        ray=ray,
+        overwrite=overwrite,
+        max_pixels=max_pixels,
+    )
+
+
+def require_names(sources: list[str], output: str, mask: str | None) -> None:
+    """Refuse empty names, and videos, which another command takes."""
+    for source in sources:
+        if source.lower().endswith((".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")):
+            raise fail(f"{source} is a video; use `diffir video {source} -o OUT`")
+    if "" in sources or mask == "":
+        raise fail("an empty name found; give a file or a folder, and check your shell variables")
+    if output in ("", "-"):
+        raise fail(f"--output {output!r} found; give the name of a file or a folder")
+
+
+def restore_jobs(
+    jobs: "list[Job]",
+    build: "Callable[[], Run]",
+    settings: "Settings",
+    *,
+    folder: "Place | None",
+    ray: str | None,
+    overwrite: bool,
+    max_pixels: int | None,
+) -> None:
+    """Restore, with a line for each file; into a folder with a manifest, or into single files.
+
+    Under torchrun this process restores its part of the files; with `ray` a cluster does.
+    """
+    from diffir.distributed import cluster, rank_of_torchrun
+    from diffir.images import MAX_PIXELS
+    from diffir.inference.manifest import open_manifest
+
     on_cluster = nullcontext() if ray is None else cluster(ray)
     with sigterm_as_ctrl_c(), rank_of_torchrun() as rank, on_cluster:
         if rank is not None:
             jobs = rank.part(jobs)
-        run = (
-            run_here(network, workers)
-            if ray is None
-            else run_on_ray(network, workers, worker_cores, worker_gpus)
-        )
+        run = build()
         began = time.monotonic()
         opened = (
-            open_manifest(goal, settings, jobs, rank.number if rank else 0)
-            if into_folder
-            else nullcontext()
+            nullcontext()
+            if folder is None
+            else open_manifest(folder, settings, jobs, rank.number if rank else 0)
         )
         with opened as manifest, files_bar(len(jobs)) as progress:
             outcomes = reported(
                 run(
                     jobs,
-                    seed=seed,
+                    seed=settings.seed,
                     overwrite=overwrite,
                     max_pixels=max_pixels or MAX_PIXELS,
                     progress=progress,
@@ -217,13 +254,6 @@ def restore(
                 )
             )
             summarise(outcomes, began, rank)
-
-
-def refuse_videos(sources: list[str]) -> None:
-    """Point to the verb that takes videos."""
-    for source in sources:
-        if source.lower().endswith((".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")):
-            raise fail(f"{source} is a video; use `diffir video {source} -o OUT`")
 
 
 def foretell(jobs: "list[Job]", manifest: "Manifest | None", overwrite: bool) -> None:
@@ -254,7 +284,7 @@ def reported(outcomes: "Generator[Outcome, None, None]") -> "list[Outcome]":
         return seen
 
 
-def tell_plans() -> None:
+def show_plans() -> None:
     """Print the engine's plan for each picture above the bar."""
     from rich.logging import RichHandler
 

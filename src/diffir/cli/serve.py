@@ -62,10 +62,8 @@ def serve(
     """Serve networks over HTTP (docs/serving.md); an API key is read from DIFFIR_API_KEY."""
     with needed("serve", "serving"):
         from diffir.serving import Settings, build_app
-        from diffir.serving.server import is_loopback, listen, load_models
+        from diffir.serving.server import in_url, is_loopback, listen, loaded
         from diffir.serving.server import serve as answer
-    import torch
-
     from diffir.inference.engine import bytes_of
 
     if not math.isfinite(stop_seconds):
@@ -85,18 +83,10 @@ def serve(
     )
     if not (settings.key or no_key or is_loopback(host)):
         raise fail(f"--host {host} lets other computers in; set {KEY} to a secret, or add --no-key")
-    if threads:
-        torch.set_num_threads(threads)
-    restorers = load_models(
-        models or [],
-        device=device,
-        precision=precision,
-        memory=None if memory is None else bytes_of(memory),
-    )
+    restorers = loaded(models, device=device, precision=precision, memory=memory, threads=threads)
     try:
         socket = listen(host, port)
     except OSError as error:
         raise cannot_listen(host, port, error) from error
-    shown = f"[{host}]" if ":" in host else host
-    news = f"serving {', '.join(restorers)} on http://{shown}:{socket.getsockname()[1]}"
+    news = f"serving {', '.join(restorers)} on http://{in_url(host)}:{socket.getsockname()[1]}"
     answer(build_app(restorers, settings), socket, lambda: say(news))

@@ -7,11 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from .app import INTERRUPTED, Device, Settings, app, complain, explained, fail, say
+
+if TYPE_CHECKING:
+    from diffir.training.order import Order
 
 
 @app.command()
@@ -88,24 +91,8 @@ def train(
     from diffir.evaluation.validate import validator
     from diffir.inference.devices import pick_device
     from diffir.training.fabric import opened_fabric
-    from diffir.training.order import order_of, order_of_run
 
-    if resume is not None:
-        if name or data or output or settings or start or teacher or val:
-            raise fail("--resume takes the recipe, data and networks from the run; leave them out")
-        order = order_of_run(resume)
-    elif name and data and output:
-        order = order_of(
-            name,
-            settings or [],
-            data=tuple(data),
-            folder=output,
-            val=tuple(val or ()),
-            start=start,
-            teacher=str(teacher) if teacher else None,
-        )
-    else:
-        raise fail("give RECIPE, --data and -o, or --resume and the folder of a run")
+    order = asked_order(name, data, output, resume, settings, val=val, start=start, teacher=teacher)
     if order.folder.exists() and not order.folder.is_dir():
         raise fail(f"{order.folder} is a file; name a folder for the run")
     if shard and compiled:
@@ -125,7 +112,7 @@ def train(
     from diffir.training.build import train as train_as
     from diffir.training.run import Run
 
-    if workers is None:  # on a CPU they would take from the training what they give
+    if workers is None:  # on a CPU, they would compete with the training for cores
         workers = 0 if chosen.type == "cpu" else min(os.cpu_count() or 1, 8)
     validate = None
     if order.val:
@@ -149,6 +136,37 @@ def train(
         raise typer.Exit(INTERRUPTED) from stopped
     if fabric.global_rank == 0:
         say(f"trained weights: {written}")
+
+
+def asked_order(
+    name: str | None,
+    data: list[str] | None,
+    output: Path | None,
+    resume: Path | None,
+    settings: list[str] | None,
+    *,
+    val: list[str] | None,
+    start: str | None,
+    teacher: Path | None,
+) -> "Order":
+    """A new training, or the one in a folder to resume."""
+    from diffir.training.order import order_of, order_of_run
+
+    if resume is not None:
+        if name or data or output or settings or start or teacher or val:
+            raise fail("--resume takes the recipe, data and networks from the run; leave them out")
+        return order_of_run(resume)
+    if not (name and data and output):
+        raise fail("give RECIPE, --data and -o, or --resume and the folder of a run")
+    return order_of(
+        name,
+        settings or [],
+        data=tuple(data),
+        folder=output,
+        val=tuple(val or ()),
+        start=start,
+        teacher=str(teacher) if teacher else None,
+    )
 
 
 @contextmanager

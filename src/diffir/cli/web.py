@@ -42,24 +42,14 @@ def web(
     with needed("app", "the page"):
         from diffir.app.launch import opened, until_told_to_stop
         from diffir.serving import Settings
-        from diffir.serving.server import is_loopback, load_models
-    import torch
-
-    from diffir.inference.engine import bytes_of
+        from diffir.serving.server import is_loopback, loaded
 
     if not (no_key or is_loopback(host)):
         raise fail(
             f"--host {host} lets other computers in, and the page asks for no key; "
             "add --no-key if that is intended"
         )
-    if threads:
-        torch.set_num_threads(threads)
-    restorers = load_models(
-        models or [],
-        device=device,
-        precision=precision,
-        memory=None if memory is None else bytes_of(memory),
-    )
+    restorers = loaded(models, device=device, precision=precision, memory=memory, threads=threads)
     settings = Settings(
         max_bytes=512 * 2**20, max_pixels=max_pixels, seconds=24 * 3600, keep_seconds=3600
     )

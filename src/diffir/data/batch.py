@@ -25,12 +25,12 @@ class Batch:
     """What was drawn for each picture, where that is known."""
 
     def tensors(self) -> dict[str, Tensor]:
-        """The tensors that there are, by name."""
+        """The tensors it has, by name."""
         values = ((field.name, getattr(self, field.name)) for field in fields(self))
         return {name: value for name, value in values if isinstance(value, Tensor)}
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "Batch":
-        """The batch with all its tensors changed."""
+        """The batch with a function applied to all its tensors."""
         changed = {name: change(tensor) for name, tensor in self.tensors().items()}
         return Batch(**changed, facts=self.facts)
 
@@ -45,7 +45,7 @@ def cut(images: Tensor, margin: int) -> Tensor:
 
 
 def joined(parts: list[Batch], order: list[int]) -> Batch:
-    """One batch of several that hold the same tensors; picture i of all goes to place order[i]."""
+    """One batch of several with the same tensors; picture i of them all goes to place order[i]."""
     places = torch.tensor(order).argsort()
     tensors = {
         name: torch.cat([part.tensors()[name] for part in parts])[places.to(tensor.device)]

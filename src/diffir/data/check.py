@@ -1,7 +1,7 @@
-"""Check: what is wrong with a set of pictures, before hours are spent on it."""
+"""Check: find what is wrong with a set of pictures before training on it for hours."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from diffir.images.holes import holes_of
 
 from .entries import File, conversions
 from .folders import picture_files
-from .parallel import in_order
+from .parallel import Watch, in_order, unwatched
 from .sets import AnySet, SyntheticSet, files_of
 
 LARGEST_HOLE = 0.5  # of a picture, in the published test sets
@@ -19,29 +19,29 @@ LARGEST_HOLE = 0.5  # of a picture, in the published test sets
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """Something about a picture that training will stumble over, or convert."""
+    """Something about a picture that training will fail on, or convert."""
 
     file: str
     kind: str
-    """In a word or two."""
+    """One or two words."""
     message: str
     is_problem: bool = True
-    """False: training copes, and the message says how."""
+    """False: training converts the picture, as the message says."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What a decoded picture was found to be."""
+    """The facts about a decoded picture."""
 
     file: File
     header: Header | None
     digest: str
-    """Of its pixels: equal for equal pictures, whatever the file type."""
+    """Of the pixels: the same for equal pictures, whatever the file type."""
     error: str = ""
 
 
 def seen(file: File) -> Seen:
-    """Decode a picture, and keep what matters of it."""
+    """Decode a picture, and keep only its header and digest."""
     try:
         head = file.header()
         picture = decode(file.read(), file.name)
@@ -57,18 +57,18 @@ def check(
     scale: int = 1,
     crop: int = 0,
     jobs: int | None = None,
-    watch: Callable[[Iterable[Seen], int], Iterable[Seen]] = lambda items, _total: items,
+    watch: Watch = unwatched,
 ) -> list[Finding]:
-    """What is wrong with the pictures of some sets, each decoded whole.
+    """What is wrong with the pictures of some sets, each decoded completely.
 
-    Duplicates are pictures whose pixels are all equal; near-duplicates are not looked for.
+    Duplicates are pictures whose pixels are all equal; near-duplicates are not detected.
 
     Args:
-        sets: as `data_sets` gives them; synthetic ones have no pictures to check.
-        scale: how much larger than LQ GT has to be.
-        crop: side in pixels that GT has to have.
-        jobs: threads that decode; None: one a core.
-        watch: the pictures go through it while they are decoded, with their number.
+        sets: as `data_sets` returns them; synthetic ones have no pictures to check.
+        scale: factor by which GT must be larger than LQ.
+        crop: smallest allowed side of GT in pixels.
+        jobs: decoding threads; None: one per core.
+        watch: shows progress.
 
     Raises:
         DataError: when a set is missing or empty.
@@ -79,30 +79,25 @@ def check(
         if not isinstance(chosen, SyntheticSet):
             members, unfit = files_of(chosen)
             pairs += members
-            findings += [
-                Finding(file=name, kind=kind_of_unfit(text), message=text)
-                for name, text in unfit.items()
-            ]
+            for name, text in unfit.items():
+                kind = "cut short" if name.endswith(".tar") else "unpaired"
+                findings.append(Finding(file=name, kind=kind, message=text))
     if not (pairs or findings or any(isinstance(chosen, SyntheticSet) for chosen in sets)):
         raise DataError("no pictures found; give some")
     files = [*dict.fromkeys(file for pair in pairs for file in pair if file)]
-    found = {item.file: item for item in watch(in_order(seen, files, jobs), len(files))}
-    gts = [found[gt] for gt in dict.fromkeys(gt for gt, _ in pairs)]  # which may have many LQs
+    decoded = watch(in_order(seen, files, jobs), "checking", len(files))
+    found = {item.file: item for item in decoded}
+    gts = [found[gt] for gt in dict.fromkeys(gt for gt, _ in pairs)]  # one may have several LQs
     for item in found.values():
-        findings += looked_at(item)
+        findings += of_one(item)
     findings += too_small(gts, crop)
     findings += mismatched([(found[gt], found[lq]) for gt, lq in pairs if lq], scale)
     findings += duplicates(gts)
     return findings
 
 
-def kind_of_unfit(text: str) -> str:
-    """The kind of a sentence about a file that was not even opened."""
-    return "cut short" if "cut short" in text else "unpaired"
-
-
-def looked_at(item: Seen) -> Iterator[Finding]:
-    """What a picture is by itself."""
+def of_one(item: Seen) -> Iterator[Finding]:
+    """Findings about a single picture."""
     name, head = item.file.name, item.header
     if head is None:
         yield Finding(file=name, kind="unreadable", message=item.error)
@@ -112,7 +107,7 @@ def looked_at(item: Seen) -> Iterator[Finding]:
 
 
 def too_small(items: Iterable[Seen], crop: int) -> Iterator[Finding]:
-    """GT that no crop fits into."""
+    """GT smaller than the crop."""
     for item in items:
         head, name = item.header, item.file.name
         if head and min(head.width, head.height) < crop:
@@ -135,17 +130,17 @@ def mismatched(pairs: Iterable[tuple[Seen, Seen]], scale: int) -> Iterator[Findi
                 file=lq.file.name,
                 kind="size mismatch",
                 message=f"{lq.file.name} is {small.width}×{small.height}, and its GT "
-                f"{large.width}×{large.height} wants {wanted[0]}×{wanted[1]} for scale {scale}",
+                f"{large.width}×{large.height}; scale {scale} needs LQ of {wanted[0]}×{wanted[1]}",
             )
 
 
 def duplicates(items: Iterable[Seen]) -> Iterator[Finding]:
-    """Pictures that came before."""
+    """Pictures equal to an earlier one."""
     first: dict[str, str] = {}
     for item in items:
         name = item.file.name
         if item.header and item.digest in first:
-            text = f"{name} has the pixels of {first[item.digest]}; one of them is enough"
+            text = f"{name} is identical to {first[item.digest]}; remove one of them"
             yield Finding(file=name, kind="duplicate", message=text)
         first.setdefault(item.digest, name)
 
@@ -154,7 +149,7 @@ def check_masks(sources: Iterable[Path]) -> list[Finding]:
     """Masks that are unreadable, empty, or more hole than the published test sets allow.
 
     Raises:
-        DataError: when there is none.
+        DataError: when there are none.
     """
     return [finding for path in picture_files(sources) if (finding := mask_finding(path))]
 
@@ -166,11 +161,11 @@ def mask_finding(path: Path) -> Finding | None:
     except PictureError as error:
         return Finding(file=str(path), kind="unreadable", message=str(error))
     if share == 0:
-        text = f"{path} has no hole; paint white what shall be filled"
+        text = f"{path} has no hole; paint the part to fill white"
         return Finding(file=str(path), kind="empty mask", message=text)
     if share > LARGEST_HOLE:
         text = (
-            f"{path} is {share:.0%} hole; at most {LARGEST_HOLE:.0%} is usual, so see whether "
+            f"{path} is {share:.0%} hole; at most {LARGEST_HOLE:.0%} is usual, so check whether "
             "black and white are swapped"
         )
         return Finding(file=str(path), kind="too bright mask", message=text)

@@ -1,4 +1,4 @@
-"""From pictures to crops: aligned windows, flips, turns, mixup, all in bytes."""
+"""From pictures to crops: aligned windows, flips, rotations and mixup, on 8-bit pixels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,28 +14,28 @@ from .settings import Positive, Probability, Values
 
 
 class Augment(Values):
-    """What may happen to a crop: none of it changes what is to be learnt."""
+    """Augmentation of crops."""
 
     flips: bool = True
-    """Left and right swapped, every other time."""
+    """Left and right swapped in half of the crops."""
     turns: bool = True
-    """By 0, 90, 180 or 270 degrees, equally likely."""
+    """Rotation by 0, 90, 180 or 270 degrees, equally likely."""
     mixup: Probability = 0
-    """How often a crop is blended with a second one, before LQ is made of it."""
+    """How often a crop is blended with a second one, before LQ is made."""
     mixup_beta: Positive = 1.2
-    """Blended by Beta(β, β), Restormer's way."""
+    """β of the blend's weight, drawn from Beta(β, β) as in Restormer."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CropSize:
-    """How large a crop is."""
+    """The size of a crop."""
 
     lq: int
     """Side of LQ in pixels."""
     scale: int
-    """GT is so much larger."""
+    """Factor by which GT is larger."""
     margin: int = 0
-    """GT pixels wanted around the crop of a picture that has no LQ yet."""
+    """GT pixels around the crop of a picture that has no LQ yet."""
 
     @property
     def gt(self) -> int:
@@ -48,15 +48,15 @@ class Sample:
     """One crop."""
 
     gt: Pixels
-    """(gt, gt, 3), or with the margin around it where there is no LQ."""
+    """(gt, gt, 3), plus the margin on all sides if there is no LQ."""
     lq: Pixels | None
-    """(lq, lq, 3); None where it is yet to be made."""
+    """(lq, lq, 3); None if it is still to be made."""
     name: str
     """Of the picture it comes from."""
 
 
 def window(pixels: Pixels, top: int, left: int, height: int, width: int) -> Pixels:
-    """A part of a picture, which goes on beyond its borders as its mirror image."""
+    """A window of a picture, mirrored beyond its borders."""
     rows, columns = np.arange(top, top + height), np.arange(left, left + width)
     inside = top >= 0 <= left and top + height <= len(pixels) and left + width <= pixels.shape[1]
     if inside:
@@ -65,13 +65,13 @@ def window(pixels: Pixels, top: int, left: int, height: int, width: int) -> Pixe
 
 
 def mirrored(positions: NDArray[np.int64], length: int) -> NDArray[np.int64]:
-    """Positions beyond a line's ends folded back, the border pixel repeated as `imresize` does."""
+    """Positions reflected at the ends of a line, the border pixel repeated, as in `imresize`."""
     folded = positions % (2 * length)
     return np.minimum(folded, 2 * length - 1 - folded)
 
 
 def turned(sample: Sample, augment: Augment, draw: np.random.Generator) -> Sample:
-    """A flipped and turned crop, LQ as GT."""
+    """A crop randomly flipped and rotated, LQ like GT."""
     turns = int(draw.integers(4)) if augment.turns else 0
     flip = bool(draw.integers(2)) if augment.flips else False
     gt, lq = (
@@ -83,7 +83,7 @@ def turned(sample: Sample, augment: Augment, draw: np.random.Generator) -> Sampl
 
 
 def blended(first: Sample, second: Sample, augment: Augment, draw: np.random.Generator) -> Sample:
-    """Two crops as one, rounded to bytes; the first alone where only one of them has an LQ."""
+    """A blend of two crops, rounded to 8 bits; the first alone if only one of them has an LQ."""
     share = float(draw.beta(augment.mixup_beta, augment.mixup_beta))
     if (first.lq is None) != (second.lq is None):
         return first
@@ -98,17 +98,17 @@ def blended(first: Sample, second: Sample, augment: Augment, draw: np.random.Gen
 
 @dataclass(frozen=True, kw_only=True)
 class Crops:
-    """The crops of a step, bytes (B, H, W, 3): those with an LQ apart from those without."""
+    """The crops of a step, uint8 (B, H, W, 3), those with an LQ separate from those without."""
 
     photos: Tensor | None
-    """GT with its margin, LQ yet to be made."""
+    """GT with its margin, for which LQ is still to be made."""
     gt: Tensor | None
     lq: Tensor | None
     """Aligned pairs."""
     order: tuple[int, ...]
-    """Places in the batch: of the photos, then of the pairs."""
+    """Places in the batch, of the photos and then of the pairs."""
     facts: tuple[Facts, ...]
-    """Of every picture, by its place in the batch."""
+    """One per picture, in the order of the batch."""
 
     @property
     def photo_places(self) -> tuple[int, ...]:
@@ -116,7 +116,7 @@ class Crops:
         return self.order[: 0 if self.photos is None else len(self.photos)]
 
     def pin_memory(self) -> "Crops":
-        """For fast copies to a GPU; the name is what the loader looks for."""
+        """For fast copies to a GPU; torch's loader calls it by this name."""
         photos, gt, lq = (
             x if x is None else x.pin_memory() for x in (self.photos, self.gt, self.lq)
         )
@@ -124,7 +124,7 @@ class Crops:
 
 
 def collected(samples: Sequence[Sample], facts: Sequence[Facts]) -> Crops:
-    """The crops of a step from those of its pictures."""
+    """Collate the samples of a step."""
     photos = [place for place, sample in enumerate(samples) if sample.lq is None]
     pairs = [place for place, sample in enumerate(samples) if sample.lq is not None]
     lqs = [samples[place].lq for place in pairs]
@@ -143,5 +143,5 @@ def stacked(crops: list[Pixels]) -> Tensor | None:
 
 
 def to_images(crops: Tensor, device: torch.device) -> Tensor:
-    """(B, H, W, 3) bytes to (B, 3, H, W) floats in [0, 1] on the device."""
+    """(B, H, W, 3) uint8 to (B, 3, H, W) floats in [0, 1] on the device."""
     return crops.to(device, non_blocking=True).permute(0, 3, 1, 2).float().contiguous() / 255

@@ -14,7 +14,7 @@ FULL = Fraction(1)
 
 @dataclass(frozen=True)
 class Copy:
-    """A picture at one size; its folder keeps it apart from other sizes, `""` if there are none."""
+    """A picture at one size; `folder` separates sizes and is `""` if there is only one."""
 
     folder: str
     width: int
@@ -23,34 +23,34 @@ class Copy:
 
 @dataclass(frozen=True, kw_only=True)
 class Cutting:
-    """How a picture becomes the pictures of a training set.
+    """How a picture is scaled and cropped for a training set.
 
-    Raises DataError where the numbers contradict each other.
+    Raises DataError if the numbers contradict each other.
     """
 
     size: int = 0
     """Side of the crops; 0: pictures stay whole."""
     step: int = 0
-    """From the start of a crop to the start of the next."""
+    """Pixels from the start of one crop to the start of the next."""
     scales: tuple[Fraction, ...] = (FULL,)
-    """Of the copies; none is enlarged."""
+    """Scales of the copies, at most 1."""
     edge: int = 0
-    """Short side of one more copy, and the smallest of a reduced one; 0: no such copy."""
+    """Short side of one more copy, and the least short side of reduced copies; 0: no such copy."""
 
     def __post_init__(self) -> None:
-        """Refuse what no picture can be cut by."""
+        """Check that the numbers are consistent."""
         if not (0 < self.step <= self.size or self.step == self.size == 0):
             raise DataError(
-                f"size {self.size} and step {self.step} found; wanted is a step from 1 to the "
-                "size, or pixels between crops are lost, and none for size 0, which does not cut"
+                f"size {self.size} and step {self.step} found; wanted a step from 1 to the "
+                "size, so that crops leave no gaps, and none for size 0, which does not crop"
             )
         if self.edge < 0 or not all(0 < scale <= 1 for scale in self.scales):
             raise DataError(
-                f"scales {self.names()} and edge {self.edge} found; wanted are scales above 0 and "
-                "up to 1, and an edge in pixels or 0"
+                f"scales {self.names()} and edge {self.edge} found; wanted scales above 0 and "
+                "at most 1, and an edge in pixels or 0"
             )
         if len({label(scale) for scale in self.scales}) < max(len(self.scales), 1):
-            raise DataError(f"scales {self.names()} found; wanted are different ones, say 1,0.5")
+            raise DataError(f"scales {self.names()} found; wanted different ones, such as 1,0.5")
 
     @property
     def resizes(self) -> bool:
@@ -58,11 +58,11 @@ class Cutting:
         return self.scales != (FULL,) or self.edge > 0
 
     def names(self) -> str:
-        """The scales as they are given on the command line."""
+        """The scales as written on the command line."""
         return ",".join(str(scale) for scale in self.scales) or "none"
 
     def copies(self, width: int, height: int) -> list[Copy]:
-        """The sizes that a picture is wanted at; none where it is too small for any."""
+        """The copies to make of a picture; empty if it is too small for any."""
         if not self.resizes:
             return [Copy("", width, height)]
         found = []
@@ -78,7 +78,7 @@ class Cutting:
         return found
 
     def boxes(self, width: int, height: int) -> list[Box]:
-        """Crops that cover a picture, row by row; the last ones end at its border."""
+        """Crops that cover a picture, row by row, the last ones flush with its border."""
         lefts, tops = (starts(side, self.size, self.step) for side in (width, height))
         return [
             (left, top, min(left + self.size, width), min(top + self.size, height))
@@ -88,7 +88,7 @@ class Cutting:
 
 
 def starts(length: int, size: int, step: int) -> list[int]:
-    """Where crops begin so that they cover a line of pixels, the last one ending with it."""
+    """Start positions of crops that cover a line of pixels, the last one flush with its end."""
     if length <= size:
         return [0]
     return [*range(0, length - size, step), length - size]
@@ -100,10 +100,10 @@ def label(scale: Fraction) -> str:
 
 
 def scales_of(words: Sequence[str]) -> tuple[Fraction, ...]:
-    """Scales from texts as `0.75` or `1/3`. Raises DataError."""
+    """Scales from texts such as `0.75` or `1/3`. Raises DataError."""
     try:
         return tuple(Fraction(word.strip()) for word in words)
     except (ValueError, ZeroDivisionError):
         raise DataError(
-            f"scales {','.join(words)} found; wanted are numbers between commas, as 1,0.75,1/3"
+            f"scales {','.join(words)} found; wanted numbers between commas, such as 1,0.75,1/3"
         ) from None

@@ -1,7 +1,7 @@
-"""How LQ is made of GT: bicubic, second order, motion, holes; the settings are what recipes hold.
+"""How LQ is made from GT: bicubic, second order, motion, holes; recipes contain their settings.
 
-Each has `batch(gt, scale, draws)`, which makes pairs of whole batches on any device, and says how
-many GT pixels around the crop it wants, so that a crop's border is degraded as the middle is.
+Each has `batch(gt, scale, draws)`, which makes pairs of whole batches on any device, and `margin`,
+the GT pixels it needs around a crop, so that the crop's border is degraded like its middle.
 """
 
 from typing import Annotated, Any, ClassVar, Literal, Protocol, TypeAlias
@@ -20,30 +20,30 @@ from .settings import Values, named
 
 
 class MakesPairs(Protocol):
-    """What all degradations have in common."""
+    """The interface of all degradations."""
 
     on_device: ClassVar[bool]
-    """Whether a GPU makes them faster than the workers that read the pictures."""
+    """Whether a GPU is faster than the workers that read the pictures."""
 
     def model_dump(self, *, mode: str = "python") -> dict[str, Any]:
-        """Its settings; `json`: as files hold them."""
+        """Its settings; `json`: as written to files."""
 
     def margin(self, scale: int) -> int:
-        """GT pixels wanted around the crop, a multiple of the scale."""
+        """GT pixels needed around the crop, a multiple of the scale."""
 
     def batch(self, gt: Tensor, scale: int, draws: Draws) -> Batch:
         """Pairs of GT (B, 3, H + 2 · margin, W + 2 · margin) in [0, 1], the margin cut off."""
 
 
 class Bicubic(Values):
-    """MATLAB's bicubic reduction, rounded to 8 bits, as the benchmarks of super-resolution have."""
+    """MATLAB's bicubic reduction, rounded to 8 bits, as in super-resolution benchmarks."""
 
     on_device: ClassVar = False
 
     kind: Literal["bicubic"] = "bicubic"
 
     def margin(self, scale: int) -> int:
-        """All that the widened kernel sees, so that crops equal those of the reduced picture."""
+        """The reach of the widened kernel, so that crops equal those of the reduced picture."""
         return 3 * scale
 
     def batch(self, gt: Tensor, scale: int, draws: Draws) -> Batch:
@@ -62,17 +62,17 @@ DEGRADATIONS: dict[str, MakesPairs] = {
     "phone": PHONE,
     **{f"holes-{name}": Holes(masks=masks) for name, masks in MASKS.items()},
 }
-"""By the name that recipes may give instead of settings."""
+"""By the names that recipes may use instead of settings."""
 
 Degradation: TypeAlias = Annotated[
     Annotated[Bicubic | SecondOrder | MotionBlur | Holes, Field(discriminator="kind")],
     BeforeValidator(named(DEGRADATIONS)),
 ]
-"""Settings, or the name of some."""
+"""Settings, or their name in `DEGRADATIONS`."""
 
 
 def unfit(degradation: Any, task: str, scale: int) -> str | None:
-    """Why a task's network at a scale can't learn from a degradation; None where it can."""
+    """Why a network of this task and scale can't learn from a degradation; None if it can."""
     makes_holes = isinstance(degradation, Holes)
     if makes_holes != (task == "inpaint"):
         wanted = "holes" if task == "inpaint" else "bicubic, second-order or motion"

@@ -1,13 +1,12 @@
-"""Pairs made beforehand: whole photos degraded into files.
+"""Pairs made in advance: whole photos degraded into files.
 
-For what takes longer to make than to learn from. The folder gets `gt/`, an `lq0/`, `lq1/` … for
-each copy with the same names, `pairs.yaml`, which is what training is given, and `prepare.json`,
-which says how it was made.
+For degradations that take longer than training on them. The folder gets `gt/`, one `lq0/`, `lq1/` …
+per copy with the same names, `pairs.yaml`, which training reads, and `prepare.json`, which records
+how it was made.
 """
 
 import hashlib
-import io
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,6 @@ from threading import Event
 
 import torch
 import yaml
-from PIL import Image
 
 from diffir.errors import DataError, PictureError
 from diffir.files import settled, write_whole
@@ -25,19 +23,22 @@ from .degradations import MakesPairs, unfit
 from .draws import Draws
 from .entries import Entry
 from .masks import Holes
-from .parallel import in_order
+from .parallel import Watch, in_order, unwatched
 from .photo import to_lq
-from .pixels import Pixels, to_pixels
+from .pixels import png_of, to_pixels
 from .prepare import NOTE, PNG_LEVEL, as_json, require_apart, require_same
 from .sets import MADE, data_sets, entries_of_sets
 from .sources import OnBad
 
 CPU = torch.device("cpu")
+TAG = (0, 1)
+"""At the end of the seed, so that no pair is one of validation, whose seed is (seed,), the same to
+NumPy as (seed, 0), or of training, whose seeds are (seed, phase, step)."""
 
 
 @dataclass(frozen=True)
 class Degraded:
-    """What became of a photo."""
+    """The result for one photo."""
 
     name: str
     error: str = ""
@@ -53,30 +54,30 @@ def degrade_set(
     seed: int = 0,
     on_bad: OnBad = "skip",
     jobs: int | None = None,
-    watch: Callable[[Iterable[Degraded], int], Iterable[Degraded]] = lambda items, _total: items,
+    watch: Watch = unwatched,
 ) -> dict[str, str]:
-    """Make pairs of photos; a file that is there is not made again, so a run can go on.
+    """Make pairs from photos; existing files are kept, so an interrupted run can continue.
 
     Args:
         words: photos, as training takes them.
         target: the folder to make.
-        degradation: how LQ is made; holes are none, since inpainting draws its own.
-        scale: GT, cut to a multiple of it, is so much larger.
-        copies: LQs of each photo, each drawn anew.
-        seed: of all that is drawn.
-        on_bad: whether a photo that can't be read, or is smaller than the scale, ends it.
-        jobs: threads; None: one for each core.
-        watch: what became of each photo goes through it, with the number of photos.
+        degradation: how LQ is made; not holes, since inpainting draws them in training.
+        scale: factor by which GT, cropped to a multiple of it, is larger than LQ.
+        copies: number of LQs per photo, drawn independently.
+        seed: of all random draws.
+        on_bad: whether a photo that is unreadable or smaller than the scale ends the run.
+        jobs: threads; None: one per core.
+        watch: shows progress.
 
     Returns:
-        A sentence for each photo that was left out, by its name.
+        By name of each photo that was left out, a sentence that says why.
 
     Raises:
-        DataError: when there is no photo or a bad one, or the folder holds something else.
+        DataError: when there is no photo or, with `stop`, a bad one; or the folder has other files.
     """
     words = list(words)
     if isinstance(degradation, Holes):
-        raise DataError("holes found; inpainting makes its own as it learns, so give it the photos")
+        raise DataError("holes found; inpainting draws them in training, so train on the photos")
     mismatch = unfit(degradation, "", scale)
     if mismatch:
         raise DataError(mismatch)
@@ -105,7 +106,8 @@ def degrade_set(
         seed=seed,
         stop=stop,
     )
-    for made in watch(in_order(work, [*enumerate(entries)], jobs, stop), len(entries)):
+    results = in_order(work, [*enumerate(entries)], jobs, stop)
+    for made in watch(results, "degrading", len(entries)):
         if made.error and on_bad == "stop":
             raise DataError(made.error)
         if made.error:
@@ -116,7 +118,7 @@ def degrade_set(
 
 
 def digest_of_names(entries: Iterable[Entry]) -> str:
-    """What differs once a photo came or went: the files made are named by their places."""
+    """A hash that changes if photos are added or removed, since files are named by position."""
     names = "\n".join(Path(entry.gt.name).name for entry in entries)
     return hashlib.sha256(names.encode("utf-8", "surrogateescape")).hexdigest()
 
@@ -131,7 +133,7 @@ def degrade_photo(
     seed: int,
     stop: Event,
 ) -> Degraded:
-    """GT and LQs of a photo; what is wrong with it is in words."""
+    """Write GT and the LQs of a photo; problems with it are returned as text."""
     index, entry = numbered
     file = f"{index:06d}.png"
     missing = [copy for copy in range(copies) if not (target / f"lq{copy}" / file).exists()]
@@ -148,15 +150,8 @@ def degrade_photo(
     for copy in missing:
         if stop.is_set():
             break
-        lq = to_lq(image, degradation, scale, Draws((seed, copy), (index,), alone=True))
-        write_whole(png_of(to_pixels(lq)), target / f"lq{copy}" / file)
+        lq = to_lq(image, degradation, scale, Draws((seed, copy, *TAG), (index,), alone=True))
+        write_whole(png_of(to_pixels(lq), PNG_LEVEL), target / f"lq{copy}" / file)
     if not (target / "gt" / file).exists() and not stop.is_set():
-        write_whole(png_of(pixels), target / "gt" / file)
+        write_whole(png_of(pixels, PNG_LEVEL), target / "gt" / file)
     return Degraded(entry.gt.name)
-
-
-def png_of(pixels: Pixels) -> bytes:
-    """The bytes of a PNG file, lightly compressed."""
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG", compress_level=PNG_LEVEL)
-    return file.getvalue()

@@ -1,7 +1,7 @@
-"""Where random numbers come from: a seed, a stream, and the picture's index in the global batch.
+"""Random numbers, seeded by a seed, a stream's name, and the picture's index in the global batch.
 
-So a picture's draws depend neither on how many pictures its batch holds here nor on the worker or
-rank that makes it, and a run that resumes draws what an unbroken one draws.
+So a picture's draws do not depend on how many pictures of its batch are made here, nor on the
+worker or rank, and a resumed run draws the same numbers as an uninterrupted one.
 """
 
 import itertools
@@ -16,7 +16,7 @@ Facts: TypeAlias = dict[str, float | str]
 
 
 class Draw(np.random.Generator):
-    """A generator that remembers what was drawn, for previews and for probes of the prior."""
+    """A generator that records what was drawn, for previews and probes of the prior."""
 
     def __init__(self, bits: np.random.BitGenerator) -> None:
         super().__init__(bits)
@@ -24,9 +24,9 @@ class Draw(np.random.Generator):
 
 
 def note(draw: np.random.Generator, **facts: float | str) -> None:
-    """Remember facts about the picture that `draw` belongs to, where it remembers any.
+    """Record facts about the picture that `draw` belongs to, if it is a `Draw`.
 
-    What happens twice to a picture is numbered: `blur_sigma`, `blur_sigma_2`.
+    A fact recorded twice is numbered: `blur_sigma`, `blur_sigma_2`.
     """
     if not isinstance(draw, Draw):
         return
@@ -38,16 +38,16 @@ def note(draw: np.random.Generator, **facts: float | str) -> None:
 
 def generator(seed: tuple[int, ...], stream: str, *key: int) -> Draw:
     """The generator of one stream of draws; other streams and keys are independent of it."""
-    # By spawn keys: in lists NumPy fills short seeds with zeros, so (*seed, 0) would be seed.
+    # A spawn key, because NumPy pads short seeds with zeros: (*seed, 0) would equal seed.
     spawn_key = (int.from_bytes(stream.encode(), "big"), *key)
     sequence = np.random.SeedSequence(list(seed), spawn_key=spawn_key)
     return Draw(np.random.PCG64(sequence))
 
 
 def noise_generator(draw: np.random.Generator, device: torch.device) -> torch.Generator:
-    """A generator of noise for a picture on a device.
+    """A torch generator of noise for a picture on a device.
 
-    It lives there on a GPU, where the CPU would be the bottleneck: GPUs and CPUs see other noise.
+    For a GPU it is on the GPU, since the CPU would be the bottleneck; so their noise differs.
     """
     home = device if device.type == "cuda" else torch.device("cpu")
     return torch.Generator(home).manual_seed(int(draw.integers(2**63)))
@@ -58,17 +58,17 @@ class Draws:
     """The draws of one batch."""
 
     seed: tuple[int, ...]
-    """(run, phase, step), say."""
+    """In training (run, phase, step)."""
     indices: tuple[int, ...]
-    """Of the pictures at hand in the global batch."""
+    """Of these pictures in the global batch."""
     alone: bool = False
-    """Whether a picture is a batch of its own: it has nothing in common with others of the seed."""
+    """Whether each picture is its own batch and shares no draws with others of the seed."""
 
     def shared(self, stream: str) -> Draw:
-        """The generator of what all pictures of the global batch have in common.
+        """The generator of the draws that all pictures of the global batch share.
 
         Raises:
-            ValueError: when several pictures are said to be alone.
+            ValueError: when `alone` is set for several pictures.
         """
         if not self.alone:
             return generator(self.seed, stream)
@@ -76,5 +76,5 @@ class Draws:
         return generator(self.seed, f"{stream}, alone", index)
 
     def own(self, stream: str) -> list[Draw]:
-        """A generator for each picture at hand."""
+        """A generator for each of these pictures."""
         return [generator(self.seed, stream, index) for index in self.indices]

@@ -1,4 +1,4 @@
-"""Entries: the pictures of a set, where their bytes are and how large they are, before decoding."""
+"""Entries: the pictures of a set, located and measured but not decoded."""
 
 import io
 import logging
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 class Part(io.RawIOBase):
-    """A part of a file as a file of its own."""
+    """A range of a file as a read-only file."""
 
     def __init__(self, file: BinaryIO, offset: int, length: int) -> None:
         super().__init__()
@@ -32,13 +32,13 @@ class Part(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Go to a place in the part."""
+        """Move to a position in the range."""
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self.position, io.SEEK_END: self.length}[whence]
         self.position = max(base + offset, 0)
         return self.position
 
     def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
-        """Fill the buffer as far as the part goes."""
+        """Read into the buffer, up to the end of the range."""
         self.file.seek(self.offset + self.position)
         data = self.file.read(min(len(buffer), max(self.length - self.position, 0)))
         buffer[: len(data)] = data
@@ -46,7 +46,7 @@ class Part(io.RawIOBase):
         return len(data)
 
     def close(self) -> None:
-        """Close the file that it is a part of."""
+        """Close the underlying file."""
         self.file.close()
         super().close()
 
@@ -56,7 +56,7 @@ class File:
     """The bytes of a picture: a file, or a member of a shard."""
 
     name: str
-    """For people."""
+    """For messages."""
     path: Path
     offset: int = 0
     length: int | None = None
@@ -64,7 +64,7 @@ class File:
 
     @property
     def label(self) -> Path:
-        """Its own name, without the folder or shard that it lies in."""
+        """Its name without the folder or shard."""
         return Path(self.path.name if self.length is None else self.name.rpartition(": ")[2])
 
     @property
@@ -102,7 +102,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One picture of a set, with its LQ where there is one."""
+    """One picture of a set, with its LQ if it has one."""
 
     gt: File
     lq: File | None
@@ -112,9 +112,9 @@ class Entry:
 
 
 def conversions(head: Header) -> dict[str, str]:
-    """What learning from a picture converts, by kind, and how."""
+    """The conversions that training applies to a picture, by kind, in words."""
     applying = {
-        "gray": (head.channels == 1, "is gray; it is learnt from as three equal channels"),
+        "gray": (head.channels == 1, "is gray; training repeats it in three channels"),
         "alpha": (head.has_alpha, "has transparency, which is dropped"),
         "CMYK": (head.is_cmyk, "is CMYK; it is converted to RGB without its profile"),
         "16 bit": (head.bit_depth == 16, "has 16 bits a channel; they are rounded to 8"),
@@ -125,10 +125,10 @@ def conversions(head: Header) -> dict[str, str]:
 def indexed(
     files: Iterable[tuple[File, File | None]], scale: int
 ) -> tuple[list[Entry], dict[str, str]]:
-    """Entries of GT and LQ files, and a sentence for each that can't be one, by its name.
+    """Entries of GT and LQ files, and by name a sentence for each that is unfit.
 
-    Only headers are read. GT may be up to a scale larger than LQ says, as pictures are that were
-    not cut to a multiple of it.
+    Only headers are read. GT may exceed LQ times the scale by less than the scale, as pictures do
+    that were not cropped to a multiple of it.
     """
     entries, unfit, converted = list[Entry](), dict[str, str](), Counter[str]()
     for gt, lq in files:
@@ -145,12 +145,12 @@ def indexed(
 
 
 def entry_of(gt: File, size: Header, lq: File | None, scale: int) -> Entry:
-    """The entry of a picture with its header. Raises PictureError where LQ is not of its size."""
+    """The entry of a picture with its header. Raises PictureError if the sizes do not match."""
     if lq is not None:
         small = lq.header()
         if (size.height // scale, size.width // scale) != (small.height, small.width):
             raise PictureError(
                 f"{lq.name} is {small.width}×{small.height} and its GT {size.width}×{size.height}; "
-                f"wanted is LQ of {size.width // scale}×{size.height // scale} for scale {scale}"
+                f"wanted LQ of {size.width // scale}×{size.height // scale} for scale {scale}"
             )
     return Entry(gt=gt, lq=lq, height=size.height, width=size.width)

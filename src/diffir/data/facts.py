@@ -1,4 +1,4 @@
-"""Facts as numbers: what is known of how pictures were made, to be read off their priors."""
+"""Facts as numbers: how pictures were degraded, to be predicted from their priors."""
 
 import math
 import re
@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 from .draws import Facts
 
 ANGLE = re.compile(r"(.*)angle((?:_\d+)?)")
-"""What it is of, and the number of what happens more than once."""
+"""Prefix and number of an angle's name."""
 Numbers = NDArray[np.float64]
 
 
 Words = dict[str, tuple[str, ...]]
-"""Those that each fact may be, of facts that are words."""
+"""The possible values of each categorical fact."""
 
 
 def words_of(facts: Sequence[Facts]) -> Words:
-    """The words in what is known of pictures, sorted."""
+    """The values of the categorical facts of pictures, sorted."""
     found: dict[str, set[str]] = {}
     for known in facts:
         for name, value in known.items():
@@ -29,11 +29,11 @@ def words_of(facts: Sequence[Facts]) -> Words:
 
 
 def labels_of(facts: Sequence[Facts], words: Words | None = None) -> dict[str, Numbers]:
-    """What is known of N pictures as numbers (N), NaN where it is not known, by name.
+    """The facts of N pictures as numbers (N), NaN where unknown, by name.
 
-    Angles, in degrees of 180, become the cosine and sine of their double, times the length of that
-    name where there is one (`path_length·cos 2θ`): how a short path lies is neither to be seen nor
-    of use. Of words, each is 1 or 0: of `words`, or without them of those in these pictures.
+    Angles, modulo 180 degrees, become the cosine and sine of twice the angle, times the length of
+    the same name if there is one (`path_length·cos 2θ`): the direction of a short path is neither
+    visible nor useful. Categorical facts are one-hot, over `words` or the values in these pictures.
     """
     words = words_of(facts) if words is None else words
     labels: dict[str, Numbers] = {}
@@ -42,7 +42,7 @@ def labels_of(facts: Sequence[Facts], words: Words | None = None) -> dict[str, N
         if name in words:
             labels |= of_words(name, values, words[name])
             continue
-        if any(isinstance(value, str) for value in values):  # a picture's name, say
+        if any(isinstance(value, str) for value in values):  # such as a picture's name
             continue
         numbers = of_numbers(values)
         if found := ANGLE.fullmatch(name):
@@ -67,7 +67,7 @@ def of_numbers(values: Sequence[float | str | None]) -> Numbers:
 def of_words(
     name: str, values: Sequence[float | str | None], words: Sequence[str]
 ) -> dict[str, Numbers]:
-    """Each word as 1 or 0, of two the first alone, which says all."""
+    """Each word as 1 or 0; of two words only the first, which implies the other."""
     return {
         f"{name} = {word}": np.array(
             [math.nan if value is None else float(value == word) for value in values]

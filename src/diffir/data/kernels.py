@@ -28,14 +28,14 @@ KernelKind = Literal[
 
 
 def odd(sizes: tuple[int, int]) -> tuple[int, int]:
-    """Smallest and largest side of kernels, refused unless odd and in order."""
+    """Check that the smallest and largest side of kernels are odd and in order."""
     if not 0 < sizes[0] <= sizes[1] or sizes[0] % 2 == 0 or sizes[1] % 2 == 0:
         raise ValueError(f"kernel sizes {sizes} found; two odd numbers are wanted, smaller first")
     return sizes
 
 
 class KernelSettings(Values):
-    """What blurs are drawn. The defaults are Real-ESRGAN's first round."""
+    """The distribution of blurs. The defaults are Real-ESRGAN's first round."""
 
     sizes: Annotated[tuple[int, int], AfterValidator(odd)] = (7, 21)
     """Smallest and largest side; the odd numbers between them are equally likely."""
@@ -63,26 +63,26 @@ def distances(size: int, sigmas: tuple[float, float], angle: float) -> Tensor:
 
 
 def normalized(kernel: Tensor) -> Tensor:
-    """The kernel that keeps the mean of a picture."""
+    """The kernel divided by its sum."""
     return kernel / kernel.sum()
 
 
 def gaussian_kernel(
     size: int, sigmas: tuple[float, float], angle: float = 0.0, beta: float = 1.0
 ) -> Tensor:
-    """Gaussian blur (K, K) float64; β other than 1 makes it the generalised one, exp(−½ Q^β)."""
+    """Gaussian blur (K, K) float64, generalised for β other than 1: exp(−½ Q^β)."""
     return normalized(torch.exp(-0.5 * distances(size, sigmas, angle) ** beta))
 
 
 def plateau_kernel(
     size: int, sigmas: tuple[float, float], angle: float = 0.0, beta: float = 1.0
 ) -> Tensor:
-    """Blur with a flat middle (K, K) float64, 1 / (1 + Q^β)."""
+    """Plateau-shaped blur (K, K) float64, 1 / (1 + Q^β)."""
     return normalized(1 / (1 + distances(size, sigmas, angle) ** beta))
 
 
 def sinc_kernel(size: int, cutoff: float) -> Tensor:
-    """Circular low-pass (K, K) float64 that rings like bad resizing: ω J₁(ω r) / 2π r."""
+    """Circular low-pass (K, K) float64 that rings like poor resizing: ω J₁(ω r) / 2π r."""
     radius = distances(size, (1, 1), 0).sqrt()
     rings = cutoff * torch.special.bessel_j1(cutoff * radius) / (2 * math.pi * radius)
     rings[size // 2, size // 2] = cutoff**2 / (4 * math.pi)  # the limit at r = 0
@@ -90,11 +90,11 @@ def sinc_kernel(size: int, cutoff: float) -> Tensor:
 
 
 ROUND: Facts = {"blur_sigma": 0.0, "blur_length": 0.0, "blur_angle": 0.0}
-"""What is told of a blur that spreads nothing, so that the numbers of facts agree."""
+"""Facts of pictures without a Gaussian-like blur, so that the number of facts is the same."""
 
 
 def draw_size(settings: KernelSettings, draw: np.random.Generator) -> int:
-    """An odd side, every one equally likely."""
+    """An odd side, all equally likely."""
     return int(draw.choice(range(settings.sizes[0], settings.sizes[1] + 1, 2)))
 
 
@@ -108,7 +108,7 @@ def draw_kernel(settings: KernelSettings, draw: np.random.Generator) -> Tensor:
     size = draw_size(settings, draw)
     if draw.random() < settings.sinc_probability:
         note(draw, blur="sinc", **ROUND)
-        # Small kernels cannot hold the slow rings of a low cutoff.
+        # Small kernels are too small for the wide rings of a low cutoff.
         return draw_sinc(size, math.pi / (3 if size < 13 else 5), draw)
     kind = draw_by_odds(settings.odds, draw)
     first, second = (float(sigma) for sigma in draw.uniform(*settings.sigma, size=2))
@@ -130,7 +130,7 @@ def draw_kernel(settings: KernelSettings, draw: np.random.Generator) -> Tensor:
 
 
 def draw_beta(span: tuple[float, float], draw: np.random.Generator) -> float:
-    """A shape, as often below 1 as above where the span has both: as Real-ESRGAN draws it."""
+    """A shape parameter, below 1 as often as above if the span has both, as in Real-ESRGAN."""
     lowest, highest = span
     middle = min(max(1.0, lowest), highest)
     return float(draw.uniform(*((lowest, middle) if draw.random() < 0.5 else (middle, highest))))
@@ -139,14 +139,14 @@ def draw_beta(span: tuple[float, float], draw: np.random.Generator) -> float:
 def stack_kernels(kernels: Sequence[Tensor], size: int) -> Tensor:
     """Kernels of odd sides up to `size` as (B, size, size), zeros around the smaller ones.
 
-    One size whatever was drawn: another size of kernel rounds otherwise, and a picture must not
-    depend on the others in its batch by a bit.
+    The size is fixed because rounding depends on it, and a picture must not depend on the others
+    in its batch by a single bit.
     """
     return torch.stack([F.pad(kernel, [(size - len(kernel)) // 2] * 4) for kernel in kernels])
 
 
 def mirrored(length: int, margin: int, device: torch.device) -> Tensor:
-    """Positions in a line with `margin` more at both ends, reflected as often as it takes."""
+    """Positions in a line with `margin` more at both ends, reflected as often as needed."""
     if length == 1:
         return torch.zeros(1 + 2 * margin, dtype=torch.long, device=device)
     period = 2 * (length - 1)
@@ -156,7 +156,7 @@ def mirrored(length: int, margin: int, device: torch.device) -> Tensor:
 
 @cache
 def fast_length(least: int) -> int:
-    """The smallest number, at least so large, that FFTs are fast for: a product of 2, 3 and 5."""
+    """The smallest product of powers of 2, 3 and 5 that is at least `least`: fast for FFTs."""
     products = (2**a * 3**b * 5**c for a in range(20) for b in range(12) for c in range(8))
     return min(product for product in products if product >= least)
 
@@ -170,16 +170,16 @@ def filter2d(images: Tensor, kernels: Tensor) -> Tensor:
     count, *sides = kernels.shape
     if kernels.ndim != 3 or count != len(images) or sides[0] != sides[1] or sides[0] % 2 == 0:
         raise ValueError(
-            f"kernels {tuple(kernels.shape)} found; wanted is one odd square for each of "
+            f"kernels {tuple(kernels.shape)} found; wanted one odd square for each of "
             f"{len(images)} pictures"
         )
     margin = sides[0] // 2
     rows, columns = (mirrored(side, margin, images.device) for side in images.shape[-2:])
     padded = images[..., rows[:, None], columns]  # (B, C, H + K − 1, W + K − 1)
     size = [fast_length(side) for side in padded.shape[-2:]]
-    # By spectra: conv2d takes several times as long for so large a kernel. It correlates, they
-    # convolve, so the kernel is turned. In float64, for FFTs round otherwise in another batch or on
-    # more threads, and in float32 that would reach the 8 bits of a picture. MPS has no float64.
+    # In the Fourier domain, which for such large kernels is several times as fast as conv2d. That
+    # correlates, this convolves, so the kernel is flipped. In float64, because rounding depends on
+    # batch and threads, and in float32 that would change 8-bit pixels. MPS has no float64.
     wide = torch.float32 if images.device.type == "mps" else torch.float64
     turned = kernels.to(images.device, wide).flip(-2, -1)[:, None]
     spectra = torch.fft.rfft2(padded.to(wide), s=size) * torch.fft.rfft2(turned, s=size)

@@ -1,11 +1,11 @@
-"""Masks to train and test inpainting with: LaMa's strokes and boxes, and holes as people make them.
+"""Masks for training and testing inpainting: LaMa's strokes and boxes, and everyday kinds of holes.
 
-A mask is (H, W) uint8, 1 = hole, 0 = known. A kind of hole is numbers and a function `mask`; what
-is drawn from several kinds by chance is a `MaskSettings`, a table of which is `MASKS`. `Holes` is
-the degradation that makes training pairs of them.
+A mask is (H, W) uint8, 1 = hole, 0 = known. A kind of hole is numbers and a function `mask`; a
+`MaskSettings` is a random mixture of kinds, and `MASKS` names some. `Holes` is the degradation that
+makes training pairs with them.
 """
 
-import io
+import math
 import string
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -26,6 +26,7 @@ from diffir.tasks import Inpainting
 
 from .batch import Batch
 from .draws import Draws, generator, note
+from .pixels import png_of
 from .settings import CountSpan, NotNegative, NotNegativeSpan, Probability, Values, named
 
 Mask = NDArray[np.uint8]
@@ -33,12 +34,13 @@ Mask = NDArray[np.uint8]
 Points = NDArray[np.float64]
 """(N, 2), x and y in pixels."""
 
-MOST_TRIES = 200  # before settings are taken to be impossible; the widest published need 6 or so
+MOST_TRIES = 200  # before settings count as impossible; the widest published ones need about 6
+BINS = 10  # of the histogram of coverage
 STREAM = "masks"
 
 
 def between(bounds: tuple[int, int], draw: np.random.Generator) -> int:
-    """A whole number of the range, all equally likely."""
+    """An integer from the range, ends included, all equally likely."""
     return int(draw.integers(bounds[0], bounds[1] + 1))
 
 
@@ -58,14 +60,14 @@ def paint_line(canvas: ImageDraw.ImageDraw, points: Points, width: float) -> Non
 
 
 class Strokes(Values):
-    """LaMa's irregular strokes: bent lines of a thick brush, each segment of its own width."""
+    """LaMa's irregular strokes: polylines of a thick brush, each segment with its own width."""
 
     kind: Literal["strokes"] = "strokes"
     count: CountSpan = (1, 5)
-    """As LaMa's settings have it, whose code draws up to one more."""
+    """As in LaMa's settings; its code draws up to one more."""
     max_width: int = Field(default=100, ge=1)
     max_length: int = Field(default=200, ge=1)
-    """Of a segment; drawn lengths are 10 + U(max), widths 5 + U(max)."""
+    """Of a segment; lengths are 10 + U(max), widths 5 + U(max)."""
     segments: CountSpan = (1, 5)
 
     def points(self, mirrored: bool, bounds: tuple[int, int], draw: np.random.Generator) -> Points:
@@ -86,22 +88,24 @@ class Strokes(Values):
             for index in range(between((fewest, most + 1), draw)):
                 points = self.points(index % 2 == 0, (width, height), draw)
                 for ends in pairwise(points):
-                    paint_line(canvas, np.array(ends), 5 + int(draw.integers(self.max_width)))
+                    thickness = 5 + int(draw.integers(self.max_width))
+                    # cv2.line, which LaMa uses, covers 11 pixels at thickness 9 and 10
+                    paint_line(canvas, np.array(ends), 2 * math.ceil(thickness / 2) + 1)
 
         return drawn(height, width, paint)
 
 
 class Boxes(Values):
-    """LaMa's boxes; a side that the picture has no room for is drawn from what it has."""
+    """LaMa's boxes; the range of a side is limited to what fits into the picture."""
 
     kind: Literal["boxes"] = "boxes"
     count: CountSpan = (1, 4)
     size: CountSpan = (30, 150)
     margin: int = Field(default=10, ge=0)
-    """Pixels at the picture's border that stay known."""
+    """Pixels at the picture's border that are always known."""
 
     def span(self, side: int, draw: np.random.Generator) -> slice:
-        """Where a box begins and ends along a side of the picture."""
+        """The extent of a box along a side of the picture."""
         room = max(side - 2 * self.margin, 1)
         length = between((min(self.size[0], room), min(self.size[1], room)), draw)
         start = (side - room) // 2 + between((0, room - length), draw)
@@ -116,16 +120,16 @@ class Boxes(Values):
 
 
 class Blobs(Values):
-    """Round things with a wavy outline, as a segmentation network cuts people and objects out."""
+    """Round shapes with a wavy outline, like people and objects cut out by segmentation."""
 
     kind: Literal["blobs"] = "blobs"
     count: CountSpan = (1, 3)
     radius: NotNegativeSpan = (0.06, 0.25)
-    """In shares of the picture's shorter side."""
+    """As a fraction of the picture's shorter side."""
     waves: int = Field(default=6, ge=0)
 
     def outline(self, height: int, width: int, draw: np.random.Generator) -> Points:
-        """One closed curve: a stretched and turned circle, its radius a sum of waves."""
+        """One closed curve: a stretched and rotated circle whose radius is a sum of waves."""
         angle = np.linspace(0, 2 * np.pi, 180, endpoint=False)
         order = np.arange(1, self.waves + 1)[:, None]
         swing = draw.normal(0, 0.3, order.shape) / order
@@ -149,12 +153,12 @@ class Blobs(Values):
 
 
 class Borders(Values):
-    """Outpainting: strips along one to four sides are to be invented."""
+    """Outpainting: strips along one to four sides."""
 
     kind: Literal["borders"] = "borders"
     count: CountSpan = (1, 4)
     share: NotNegativeSpan = (0.05, 0.25)
-    """Width of a strip, of the picture's side."""
+    """Width of a strip, as a fraction of the picture's side."""
 
     def mask(self, height: int, width: int, draw: np.random.Generator) -> Mask:
         """All strips."""
@@ -166,17 +170,17 @@ class Borders(Values):
 
 
 class Text(Values):
-    """Words over the picture, as captions, dates and watermarks are, in Pillow's own font."""
+    """Text over the picture, like captions, dates and watermarks, in Pillow's own font."""
 
     kind: Literal["text"] = "text"
     count: CountSpan = (1, 6)
     size: NotNegativeSpan = (0.04, 0.16)
-    """Of the letters, in shares of the picture's shorter side."""
+    """Of the letters, as a fraction of the picture's shorter side."""
     max_turn: NotNegative = 30
     """Degrees."""
 
     def line(self, height: int, width: int, draw: np.random.Generator) -> Mask:
-        """One turned line of random words, its centre nearly anywhere."""
+        """One rotated line of random words, its centre nearly anywhere."""
         letters = [*(string.ascii_letters + string.digits + "      ")]
         words = "".join(draw.choice(letters, between((4, 20), draw))).strip() or "x"
         size = max(draw.uniform(*self.size) * min(height, width), 4)
@@ -186,7 +190,7 @@ class Text(Values):
         ImageDraw.Draw(canvas).text(tuple(place), words, fill=255, font=font, anchor="mm")
         turn = draw.uniform(-self.max_turn, self.max_turn)
         turned = canvas.rotate(turn, Image.Resampling.BILINEAR, center=tuple(place))
-        # From 1/4 coverage on, so that no half-covered edge of a letter counts as known.
+        # From 1/4 coverage on, so that half-covered edges of letters do not count as known
         return (np.array(turned) >= 64).astype(np.uint8)
 
     def mask(self, height: int, width: int, draw: np.random.Generator) -> Mask:
@@ -196,16 +200,16 @@ class Text(Values):
 
 
 class Scratches(Values):
-    """Long thin lines that wander a little, as on old prints and films."""
+    """Long thin lines that bend a little, as on old prints and films."""
 
     kind: Literal["scratches"] = "scratches"
     count: CountSpan = (1, 12)
     width: CountSpan = (1, 4)
     wander: NotNegative = 0.04
-    """How far the direction turns at each of the steps, in radians."""
+    """Standard deviation of the change of direction at each step, in radians."""
 
     def points(self, height: int, width: int, draw: np.random.Generator) -> Points:
-        """One line of 5 to 100 % of the picture's longer side, from anywhere."""
+        """One line, 5 to 100 % of the picture's longer side, starting anywhere."""
         length = draw.uniform(0.05, 1) * max(height, width)
         turns = draw.normal(0, self.wander, 60)
         angle = draw.uniform(0, 2 * np.pi) + turns.cumsum()
@@ -228,14 +232,14 @@ Odds = Annotated[float, Field(gt=0)]
 
 
 class MaskSettings(Values):
-    """Which kinds of holes are drawn, one kind a mask."""
+    """Which kinds of holes are drawn, one kind per mask."""
 
     kinds: tuple[tuple[Annotated[Kind, Field(discriminator="kind")], Odds], ...] = Field(
         min_length=1
     )
-    """Each with its odds against the others."""
+    """Each with its odds."""
     max_share: Probability = 1
-    """Masks with more hole than this are drawn anew."""
+    """Masks with a larger share of hole are drawn again."""
 
 
 TRAINING = MaskSettings(kinds=((Strokes(), 1), (Boxes(), 1)))
@@ -266,7 +270,7 @@ EVERYDAY = MaskSettings(
     kinds=(*TRAINING.kinds, *((kind, 1) for kind in (Blobs(), Borders(), Text(), Scratches()))),
     max_share=0.5,
 )
-"""Not LaMa's: the holes that people have, beside those of the paper."""
+"""Not LaMa's: common kinds of holes in addition to those of the paper."""
 
 MASKS = {
     "training": TRAINING,
@@ -284,7 +288,7 @@ def random_mask(height: int, width: int, settings: MaskSettings, draw: np.random
     """One mask (height, width) with a hole, of one of the kinds.
 
     Raises:
-        DataError: when the settings make holes that are too large for a picture of this size.
+        DataError: when holes of these settings are too large for a picture of this size.
     """
     odds = np.array([odds for _, odds in settings.kinds])
     for _ in range(MOST_TRIES):
@@ -302,13 +306,13 @@ def random_mask(height: int, width: int, settings: MaskSettings, draw: np.random
 def mask_set(
     count: int, height: int, width: int, settings: MaskSettings, seed: tuple[int, ...]
 ) -> Iterator[Mask]:
-    """The test set of `seed`, always the same; mask i is the same in a set of any size."""
+    """The reproducible test set of `seed`; mask i does not depend on `count`."""
     for index in range(count):
         yield random_mask(height, width, settings, generator(seed, STREAM, index))
 
 
 class Holes(Values):
-    """Pictures with holes: what inpainting learns from."""
+    """Pictures with holes, to train inpainting."""
 
     on_device: ClassVar = False  # masks are drawn on the CPU
 
@@ -317,11 +321,11 @@ class Holes(Values):
     """Settings, or their name."""
 
     def margin(self, scale: int) -> int:
-        """No pixel beside the crop matters."""
+        """0: pixels outside the crop do not matter."""
         return 0
 
     def batch(self, gt: Tensor, scale: int, draws: Draws) -> Batch:
-        """GT (B, 3, H, W), each picture with a mask of its own."""
+        """Pairs of GT (B, 3, H, W), each picture with its own mask."""
         own = draws.own(STREAM)
         masks = [random_mask(gt.shape[2], gt.shape[3], self.masks, draw) for draw in own]
         mask = torch.from_numpy(np.stack(masks)[:, None]).to(gt)
@@ -333,28 +337,26 @@ def write_masks(masks: Iterable[Mask], folder: Path) -> list[Path]:
     """Write masks as 00000.png and so on, white = hole."""
     files = []
     for index, mask in enumerate(masks):
-        data = io.BytesIO()
-        Image.fromarray(mask * np.uint8(255)).save(data, format="PNG")
         files.append(folder / f"{index:05d}.png")
-        write_whole(data.getvalue(), files[-1])
+        write_whole(png_of(mask * np.uint8(255)), files[-1])
     return files
 
 
 @dataclass(frozen=True, kw_only=True)
 class Coverage:
-    """How much of the pictures is hole, in shares from 0 to 1."""
+    """The share of hole in a set of masks, from 0 to 1."""
 
     mean: float
     min: float
     max: float
     histogram: tuple[int, ...]
-    """Masks in each of equally wide ranges of the share, from 0 up to 1."""
+    """Number of masks in each of `BINS` equal ranges of the share, from 0 to 1."""
 
 
-def coverage(masks: Iterable[Mask], bins: int = 10) -> Coverage:
-    """The statistics of a set of masks; at least one is wanted."""
+def coverage(masks: Iterable[Mask]) -> Coverage:
+    """The coverage of at least one mask."""
     shares = np.array([mask.mean() for mask in masks])
-    counts, _ = np.histogram(shares, bins=bins, range=(0, 1))
+    counts, _ = np.histogram(shares, bins=BINS, range=(0, 1))
     return Coverage(
         mean=float(shares.mean()),
         min=float(shares.min()),

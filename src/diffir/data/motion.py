@@ -1,7 +1,7 @@
-"""Motion blur: the path that a shaken camera takes while its shutter is open, and what it records.
+"""Motion blur: the path of a shaken camera while its shutter is open, and the photo it records.
 
-All light is added up as light is, linearly. B batch, H × W positions, values in [0, 1]; a path is
-(S, 3) poses at equal times: x and y in pixels, and a turn in radians about the picture's centre.
+Light is averaged linearly. B batch, H × W positions, values in [0, 1]; a path is (S, 3) poses at
+equal time steps: x and y in pixels, and a rotation in radians about the picture's centre.
 """
 
 import math
@@ -26,43 +26,43 @@ Quality = Annotated[int, Field(ge=1, le=100)]
 
 PATH_SAMPLES = 512
 REACH = 0.7
-"""How far from its mean a path may come, in units of its length: more than half, for a camera that
-slows down is longer at its end. Of 6000 usual paths one came further, by 0.2 pixels of 40."""
+"""How far a path may reach from its mean, in units of its length: more than half, because a camera
+that slows down stays longer at its end. Of 6000 usual paths one went further: 0.2 of 40 pixels."""
 LEAST_INERTIA = np.finfo(float).tiny  # a camera that stops at once has no path
-HIGHLIGHT = 0.97  # light from here on is taken to be clipped
+HIGHLIGHT = 0.97  # light from here on counts as clipped
 STREAM = "motion"
 
 
 class MotionBlur(Values):
-    """How the camera moves, and how it records. What is drawn lies evenly in its range."""
+    """How the camera moves, and how it records. All ranges are sampled uniformly."""
 
     on_device: ClassVar = True
 
     kind: Literal["motion"] = "motion"
     length: NotNegativeSpan = (0, 40)
-    """Pixels that the camera travels during the exposure."""
+    """Length of the camera's path during the exposure, in pixels."""
     turn: NotNegativeSpan = (0, 0.02)
-    """Radians between the outermost turns, where the camera turns at all."""
+    """Range of the camera's rotation in radians, if it rotates."""
     turn_probability: Probability = 0.5
-    """How often blur varies over the picture."""
+    """How often the camera rotates, so that the blur varies over the picture."""
     inertia: Annotated[tuple[Probability, Probability], AfterValidator(ordered)] = (0.2, 1)
     """Share of its speed that the camera keeps to the end of the exposure."""
     tremor: NotNegativeSpan = (0, 2)
-    """Random change of speed during the exposure, in units of the first speed."""
+    """Random change of speed during the exposure, in units of the initial speed."""
     jerks: CountSpan = (0, 2)
     jerk: NotNegative = 1.5
-    """Change of speed at once, in units of the first speed."""
+    """Sudden change of speed, in units of the initial speed."""
     highlight_gain: NotNegativeSpan = (1, 3)
-    """How much brighter than white the clipped parts of GT were; blur clips them again."""
+    """How much brighter than white the clipped parts of GT were; LQ is clipped after the blur."""
     shot_noise: NotNegativeSpan = (0, 5e-4)
-    """Variance of the noise at white, where it grows with the light."""
+    """Variance of the signal-dependent noise at white."""
     read_noise: NotNegativeSpan = (0, 1e-3)
-    """Standard deviation of the noise in black."""
+    """Standard deviation of the noise at black."""
     jpeg_probability: Probability = 0
     jpeg_quality: Annotated[tuple[Quality, Quality], AfterValidator(ordered)] = (70, 95)
 
     def margin(self, scale: int) -> int:
-        """GT pixels from which light may travel into the crop; turns seldom add one."""
+        """GT pixels from which light may reach the crop; rotation seldom adds one."""
         return math.ceil(REACH * self.length[1])
 
     def batch(self, gt: Tensor, scale: int, draws: Draws) -> Batch:
@@ -72,9 +72,9 @@ class MotionBlur(Values):
         return Batch(lq=round_to_8_bit(cut(lq, margin)), gt=cut(gt, margin), facts=facts)
 
     def kernels(self, draws: Draws) -> list[Tensor | None]:
-        """What `batch` blurs the light of each picture with, (k, k) float32; None where it turns.
+        """The kernel by which `batch` blurs the light of each picture, (k, k) float32.
 
-        Without a turn, kernel and noise are all that happens to light between black and white.
+        None if the camera rotates. Otherwise, unclipped light only gets this kernel and noise.
         """
         paths = (draw_path(self, draw) for draw in draws.own(STREAM))
         return [None if turns else path_kernel(path) for path, turns in paths]
@@ -93,16 +93,16 @@ UNIFORM = MotionBlur(
     shot_noise=(3e-4, 3e-4),
     read_noise=(0, 0),
 )
-"""A kernel that is the same everywhere; the noise, σ of about 2/255 in the file, hides the rest."""
+"""One kernel per picture, with noise of σ about 2/255 in the file."""
 
 
 def srgb_to_linear(image: Tensor) -> Tensor:
-    """Values of files to amounts of light (IEC 61966-2-1)."""
+    """Values in sRGB to linear light (IEC 61966-2-1)."""
     return torch.where(image <= 0.04045, image / 12.92, ((image + 0.055) / 1.055).clamp(0) ** 2.4)
 
 
 def linear_to_srgb(light: Tensor) -> Tensor:
-    """Amounts of light to values of files (IEC 61966-2-1)."""
+    """Linear light to values in sRGB (IEC 61966-2-1)."""
     root = light.clamp(min=0) ** (1 / 2.4)
     return torch.where(light <= 0.0031308, light * 12.92, 1.055 * root - 0.055)
 
@@ -110,10 +110,10 @@ def linear_to_srgb(light: Tensor) -> Tensor:
 def camera_path(
     length: float, turn: float, settings: MotionBlur, draw: np.random.Generator
 ) -> CameraPath:
-    """A path of the given length and turn, its mean at 0.
+    """A path of the given length and rotation, with mean 0.
 
-    Speed starts in a random direction, is changed by tremor at all times and by jerks at some, and
-    what it gained fades as inertia says.
+    The speed starts in a random direction, tremor changes it all the time and jerks sometimes, and
+    it decays as given by the inertia.
     """
     times = np.arange(PATH_SAMPLES) / PATH_SAMPLES
     first, *pushes = draw.normal(size=(1 + draw.integers(*settings.jerks, endpoint=True), 3))
@@ -131,16 +131,16 @@ def camera_path(
 
 
 def path_kernel(path: CameraPath) -> Tensor:
-    """The (k, k) float32 kernel of a path without its turns: where light of a point arrives.
+    """The (k, k) float32 kernel of a path without its rotation: where the light of a point lands.
 
     Its sum is 1, its centre of mass in the middle; k is odd and as small as the path allows. Each
-    sample is shared among the four pixels around it.
+    sample is distributed bilinearly over four pixels.
     """
     radius = math.ceil(np.abs(path[:, :2]).max())
     corner = np.floor(path[:, :2])
     part = path[:, :2] - corner
     x, y = (corner + radius).astype(int).T
-    kernel = np.zeros((2 * radius + 2, 2 * radius + 2))  # one more, which gets 0 only
+    kernel = np.zeros((2 * radius + 2, 2 * radius + 2))  # one more, which stays 0
     for right in (0, 1):
         for down in (0, 1):
             share = np.abs(1 - right - part[:, 0]) * np.abs(1 - down - part[:, 1])
@@ -149,12 +149,12 @@ def path_kernel(path: CameraPath) -> Tensor:
 
 
 def blur(images: Tensor, kernel: Tensor) -> Tensor:
-    """Convolve (B, C, H, W) with a kernel (k, k), k odd; borders go on as their last pixel."""
+    """Convolve (B, C, H, W) with a kernel (k, k), k odd; borders are replicated."""
     radius = len(kernel) // 2
     height, width = images.shape[-2:]
     padded = F.pad(images, [radius] * 4, mode="replicate")
     blurred = torch.zeros_like(images)
-    # Paths touch few of the k² places: adding shifted pictures is much faster than conv2d.
+    # Few of the k² entries are not 0: adding shifted pictures is much faster than conv2d.
     for y, x in kernel.nonzero().tolist():
         top, left = 2 * radius - y, 2 * radius - x
         window = padded[..., top : top + height, left : left + width]
@@ -163,20 +163,20 @@ def blur(images: Tensor, kernel: Tensor) -> Tensor:
 
 
 def from_the_middle(side: int, like: Tensor) -> Tensor:
-    """How far the pixels of a line lie from its middle."""
+    """Positions of the pixels of a line relative to its middle."""
     return torch.arange(side, device=like.device).to(like) - (side - 1) / 2
 
 
 def shake(images: Tensor, path: CameraPath) -> Tensor:
-    """The mean of (B, C, H, W) as seen from all poses of a path: blur that varies over the picture.
+    """The mean of (B, C, H, W) seen from all poses of a path: blur that varies over the picture.
 
-    Without turns it is what `blur` does with the path's kernel.
+    Without rotation it equals `blur` with the path's kernel.
     """
     height, width = images.shape[-2:]
     column, row = (from_the_middle(side, images) for side in (width, height))
     shaken = torch.zeros_like(images)
     for x, y, turn in path.tolist():
-        # A point p arrives at turned(p) + shift, so q sees turned back(q - shift).
+        # A point p moves to R p + shift, so the light at q comes from R⁻¹ (q − shift).
         cos, sin = 2 * math.cos(turn), 2 * math.sin(turn)  # grids go from −1 to 1
         right, down = column - x, (row - y)[:, None]
         source = (
@@ -189,7 +189,7 @@ def shake(images: Tensor, path: CameraPath) -> Tensor:
 
 
 def thinned(path: CameraPath, height: int, width: int) -> CameraPath:
-    """Fewer poses of a path, that suffice: two for each pixel that the corners travel."""
+    """As many poses of a path as suffice: two per pixel that the corners travel."""
     reach = np.array([1, 1, math.hypot(height, width) / 2])
     travelled = np.linalg.norm(np.diff(path * reach, axis=0), axis=1).sum()
     count = min(math.ceil(2 * travelled) + 1, len(path))
@@ -197,8 +197,8 @@ def thinned(path: CameraPath, height: int, width: int) -> CameraPath:
 
 
 def brighten_highlights(light: Tensor, gain: float) -> Tensor:
-    """Undo the clipping of white parts, roughly: they get `gain` times as bright, others stay."""
-    # By the darkest of the three, so that the edges of highlights take no colour.
+    """Roughly undo the clipping of highlights: make white parts `gain` times as bright."""
+    # By the darkest channel, so that the edges of highlights stay free of colour
     clipped = ((light.amin(dim=1, keepdim=True) - HIGHLIGHT) / (1 - HIGHLIGHT)).clamp(0, 1)
     return light * (1 + (gain - 1) * clipped)
 
@@ -210,7 +210,7 @@ def add_noise(light: Tensor, shot: float, read: float, generator: torch.Generato
 
 
 def draw_path(settings: MotionBlur, draw: np.random.Generator) -> tuple[CameraPath, bool]:
-    """The path of one photo, the first thing drawn for it, and whether the camera turns on it."""
+    """The path of one photo, drawn before all else, and whether the camera rotates."""
     turns = draw.random() < settings.turn_probability
     length, turn = draw.uniform(*settings.length), draw.uniform(*settings.turn)
     path = camera_path(length, turn, settings, draw)
@@ -221,7 +221,7 @@ def draw_path(settings: MotionBlur, draw: np.random.Generator) -> tuple[CameraPa
 
 
 def record(image: Tensor, settings: MotionBlur, draw: np.random.Generator) -> Tensor:
-    """One blurred photo (1, 3, H, W) of a sharp one."""
+    """The blurred photo (1, 3, H, W) of a sharp one."""
     path, turns = draw_path(settings, draw)
     light = brighten_highlights(srgb_to_linear(image), draw.uniform(*settings.highlight_gain))
     if turns:
@@ -242,7 +242,7 @@ def record(image: Tensor, settings: MotionBlur, draw: np.random.Generator) -> Te
 
 @torch.no_grad()
 def motion_blur(gt: Tensor, settings: MotionBlur, draws: Draws) -> tuple[Tensor, tuple[Facts, ...]]:
-    """LQ of GT, both (B, 3, H, W) in [0, 1], and what was drawn for each.
+    """LQ of GT, both (B, 3, H, W) in [0, 1], and the facts drawn for each picture.
 
     Raises:
         ValueError: when GT is not a batch of colour pictures.
@@ -255,7 +255,7 @@ def motion_blur(gt: Tensor, settings: MotionBlur, draws: Draws) -> tuple[Tensor,
 
 
 def average_frames(frames: Tensor, gamma: float = 2.2) -> Tensor:
-    """Blur as GoPro's was made: (N, ...) consecutive sharp frames, averaged as light.
+    """Blur like GoPro's: (N, ...) consecutive sharp frames, averaged as light.
 
     Raises:
         ValueError: when there is no frame.

@@ -1,4 +1,4 @@
-"""Pairing: which LQ belongs to which GT, by folder and name."""
+"""Pairing: match LQ to GT by folder and name."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,24 +12,24 @@ from .folders import picture_files
 def pair_files(
     gts: Sequence[Path], gt_root: Path, lq_root: Path, template: str = "{}"
 ) -> tuple[list[tuple[Path, Path]], dict[str, str]]:
-    """Pairs of (GT, LQ) of equal folder and name, whatever their suffix, in the order of `gts`.
+    """Pairs of (GT, LQ) with equal folder and name, whatever their suffix, in the order of `gts`.
 
-    Where several have a name, those of equal suffix are paired.
+    If several share a name, those with equal suffixes are paired.
 
     Args:
         gts: pictures below `gt_root`.
-        gt_root: the folder whose structure `lq_root` repeats.
-        lq_root: where LQ is looked for.
-        template: the name of LQ, `{}` being that of GT without its suffix, say `{}x4`.
+        gt_root: their common folder.
+        lq_root: the folder of LQ, with the same subfolders.
+        template: the name of LQ, where `{}` is that of GT without its suffix, such as `{}x4`.
 
     Returns:
-        The pairs, and a sentence for each picture of either side that is alone, by its name.
+        The pairs, and by name a sentence for each picture of either side without a partner.
 
     Raises:
-        DataError: when the template has no `{}`, or `lq_root` is missing or holds no picture.
+        DataError: when the template has no `{}`, or `lq_root` is missing or has no picture.
     """
     if template.count("{}") != 1:
-        raise DataError(f"name {template!r} of LQ found; it has to hold {{}} once, say {{}}x4")
+        raise DataError(f"LQ name {template!r} found; it must contain {{}} once, such as {{}}x4")
     lqs: dict[Path, list[Path]] = {}
     for lq in picture_files([lq_root]):
         lqs.setdefault(lq.relative_to(lq_root).with_suffix(""), []).append(lq)
@@ -45,7 +45,7 @@ def pair_files(
             pairs.append((gt, there[0]))
             lqs[wanted].remove(there[0])
         else:
-            alone[str(gt)] = f"{gt} has no LQ; {lq_root / wanted} with any suffix is wanted"
+            alone[str(gt)] = f"{gt} has no LQ; add {lq_root / wanted} with any suffix"
     for lq in (lq for left in lqs.values() for lq in left):
         alone[str(lq)] = f"{lq} has no GT below {gt_root}; add it, or remove this one"
     return pairs, alone

@@ -1,25 +1,38 @@
-"""Work on many files in several threads, its results in order.
+"""Work on many files in several threads, with results in order.
 
-Threads, since what takes time (decoding, resizing, encoding) leaves Python to others meanwhile, and
-processes would each have to load torch first.
+Threads, since decoding, resizing and encoding release Python's lock, and processes would each have
+to load torch first.
 """
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from threading import Event
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from diffir.threads import Answer, Threads
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-AHEAD = 4  # items under way for each thread: a slow one does not make the others wait
+
+class Watch(Protocol):
+    """Passes items on, say to show progress; called with them, what is done and their number."""
+
+    def __call__(self, items: Iterable[Item], what: str, total: int, /) -> Iterable[Item]:
+        """The items."""
+
+
+def unwatched(items: Iterable[Item], _what: str, _total: int) -> Iterable[Item]:
+    """The items, without progress."""
+    return items
+
+
+AHEAD = 4  # pending items per thread, so that the others need not wait for a slow one
 
 
 def cores() -> int:
-    """The cores that this process may use, which on a cluster are fewer than there are."""
+    """The cores that this process may use, on a cluster fewer than exist."""
     affinity = getattr(os, "sched_getaffinity", None)  # on Linux only
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
@@ -30,10 +43,10 @@ def in_order(
     jobs: int | None = None,
     stop: Event | None = None,
 ) -> Iterator[Result]:
-    """What `work` makes of each item; `jobs` None: a thread for each core.
+    """The results of `work` on the items; `jobs` None: one thread per core.
 
-    What `work` raises ends it all; so does Ctrl-C, when the items under way are done. `stop` is set
-    then, for work that takes long to look at.
+    An exception of `work` ends the iteration, and so does Ctrl-C, once the pending items are done.
+    `stop` is then set, which long work should check.
     """
     jobs = min(jobs or cores(), len(items))
     if jobs < 2:

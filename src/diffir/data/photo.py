@@ -1,4 +1,4 @@
-"""One photo, degraded whole: something to try a network on."""
+"""One photo degraded as a whole, to try a network on."""
 
 from dataclasses import replace
 
@@ -22,13 +22,13 @@ from .second_order import SecondOrder, degrade
 
 ONE = (0,)
 """The photo's index in its batch of one."""
-MASK_SIDE = 256  # what masks' pixels count for; they grow with the photo
+MASK_SIDE = 256  # shorter side at which masks are drawn, to be scaled with the photo
 
 
 def degraded(picture: Picture, degradation: MakesPairs, seed: int, scale: int = 1) -> Picture:
-    """The photo as LQ, in 8 bits, with its metadata; holes are transparent, and all else stays.
+    """The photo as LQ, in 8 bits, with its metadata; holes only change the transparency.
 
-    Sides are cut to a multiple of the scale, and shrink by it.
+    Sides are cropped to a multiple of the scale and divided by it.
 
     Raises:
         DataError: when the photo is too small.
@@ -64,7 +64,7 @@ def degraded(picture: Picture, degradation: MakesPairs, seed: int, scale: int = 
 
 @torch.no_grad()
 def to_lq(image: Tensor, degradation: MakesPairs, scale: int, draws: Draws) -> Tensor:
-    """LQ (1, 3, H/scale, W/scale) of a whole photo (1, 1 or 3, H, W); no margin is cut off."""
+    """LQ (1, 3, H/scale, W/scale) of a whole photo (1, 1 or 3, H, W), borders included."""
     colours = image.expand(-1, 3, -1, -1).contiguous()
     if isinstance(degradation, Bicubic):
         return round_to_8_bit(imresize(colours, 1 / scale))
@@ -77,7 +77,7 @@ def to_lq(image: Tensor, degradation: MakesPairs, scale: int, draws: Draws) -> T
 def photo_mask(
     height: int, width: int, settings: MaskSettings, draws: Draws
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-    """A mask (H, W) whose holes are as large in the photo as they are in a training crop."""
+    """A mask (H, W) whose holes are as large relative to the photo as to a training crop."""
     shrink = MASK_SIDE / min(height, width)
     small = round(height * shrink), round(width * shrink)
     (draw,) = draws.own(MASK_STREAM)

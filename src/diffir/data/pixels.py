@@ -1,8 +1,11 @@
-"""Pictures as arrays of bytes, as files and crops hold them, and as tensors."""
+"""Pictures as uint8 arrays, as in files and crops, and as tensors."""
+
+import io
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from diffir.images import Picture
@@ -12,7 +15,7 @@ Pixels = NDArray[np.uint8]
 
 
 def rgb_pixels(picture: Picture) -> Pixels:
-    """The colours of any picture: gray three times, without alpha, 16 bits rounded to 8."""
+    """The colours of any picture as 8-bit RGB, without alpha."""
     colours = np.floor(picture.pixels * 255 + 0.5).astype(np.uint8)
     return np.repeat(colours, 3, axis=2) if picture.is_gray else colours
 
@@ -23,11 +26,18 @@ def to_tensor(pixels: Pixels) -> Tensor:
 
 
 def to_pixels(image: Tensor) -> Pixels:
-    """(1, 3, H, W) in [0, 1] to (H, W, 3) 0..255, clipped and rounded as files are."""
+    """(1, 3, H, W) in [0, 1] to (H, W, 3) 0..255, clipped and rounded."""
     scaled = (image[0].clamp(0, 1) * 255).round().to(torch.uint8)
     return np.ascontiguousarray(scaled.permute(1, 2, 0).numpy())
 
 
+def png_of(pixels: NDArray[np.uint8], compress_level: int = 6) -> bytes:
+    """The bytes of a PNG file of (H, W, 3) or (H, W)."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG", compress_level=compress_level)
+    return file.getvalue()
+
+
 def round_to_8_bit(image: Tensor) -> Tensor:
-    """Clipped to [0, 1] and rounded to what a file of 8 bits holds."""
+    """Clip to [0, 1] and round to multiples of 1/255."""
     return (image.clamp(0, 1) * 255).round() / 255

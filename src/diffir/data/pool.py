@@ -1,4 +1,4 @@
-"""The pair pool: mixes batches whose pictures share sizes and order of degradation."""
+"""The pair pool: mixes the pictures of batches that share sizes and order of degradation."""
 
 from typing import Any
 
@@ -13,9 +13,9 @@ from .draws import Facts
 class PairPool:
     """Pairs of earlier batches.
 
-    Until it is full, batches pass and leave a copy; then each one swaps places with pairs drawn
-    from the pool. When crops change their size, it starts anew. The pool is state of its rank: a
-    run that resumes bit for bit saves it.
+    Until it is full, batches are passed on and copied; then each batch is exchanged for pairs drawn
+    from the pool. When the crop size changes, it starts empty. The pool is per-rank state, which a
+    run must save to resume bit for bit.
     """
 
     def __init__(self, size: int = 180) -> None:
@@ -28,7 +28,7 @@ class PairPool:
         return len(self.tensors.get("gt", ()))
 
     def exchange(self, batch: Batch, draw: np.random.Generator) -> Batch:
-        """Give a batch and get one of as many pairs.
+        """Exchange a batch for one of as many pairs.
 
         Raises:
             ValueError: when the batch is larger than the pool.
@@ -57,23 +57,23 @@ class PairPool:
         return Batch(**mixed, facts=kept)
 
     def state_dict(self) -> dict[str, Any]:
-        """All that the pool remembers."""
+        """The pool's content."""
         return {"size": self.size, "tensors": self.tensors, "facts": self.facts}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Remember what another pool did, on the device of its tensors.
+        """Take over the content of another pool, on the device of its tensors.
 
         Raises:
-            ValueError: when that pool was of another size.
+            ValueError: when that pool has another size.
         """
         if state["size"] != self.size:
             raise ValueError(
-                f"the state of a pool of {state['size']} found; this one is {self.size}"
+                f"the state of a pool of size {state['size']} found; this one has {self.size}"
             )
         self.tensors = {name: tensor.clone() for name, tensor in state["tensors"].items()}
         self.facts = list(state["facts"])
 
 
 def shapes(tensors: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    """The shapes of pairs, whatever their number."""
+    """The shapes of single pairs."""
     return {name: tuple(tensor.shape[1:]) for name, tensor in tensors.items()}

@@ -1,4 +1,4 @@
-"""Public training sets: where they come from, their terms, and how they lie when unpacked."""
+"""Public training sets: where they come from, their terms, and their layout when unpacked."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from typing import Literal
 
 from diffir.errors import DataError
 
+from . import folders
 from .cutting import FULL, Cutting
 from .folders import PICTURE_SUFFIXES
 from .pairing import pair_files
@@ -15,7 +16,7 @@ from .pairing import pair_files
 Split = Literal["train", "test"]
 Blur = Literal["blur", "blur_gamma"]
 
-DEPTH = 2  # levels below the given folder in which a set's own folders are looked for
+DEPTH = 2  # levels below the given folder that are searched for a set's own folders
 OST_CLASSES = ("animal", "building", "grass", "mountain", "plant", "sky", "water")
 
 CROPS = Cutting(size=480, step=240)
@@ -29,21 +30,21 @@ WHOLE = Cutting()
 
 @dataclass(frozen=True, kw_only=True)
 class Original:
-    """A picture as it was downloaded, with its LQ where there is one."""
+    """A picture as it was downloaded, with its LQ if it has one."""
 
     name: str
-    """Of what is made of it: a path with `/`, without suffix."""
+    """Of the files made from it: a path with `/`, without suffix."""
     gt: Path
     lq: Path | None = None
 
 
 Found = tuple[list[Original], dict[str, str]]
-"""Pictures, and a sentence for each that is without its partner, by its name."""
+"""Pictures, and by name a sentence for each that has no partner."""
 
 
 @dataclass(frozen=True)
 class Search:
-    """Where a set's pictures are looked for, and which."""
+    """The pictures to find, and where."""
 
     root: Path
     split: Split = "train"
@@ -51,24 +52,24 @@ class Search:
 
 
 class AbsentError(Exception):
-    """What of a set is not in the folder; `PublicSet.found` makes a sentence of it."""
+    """The part of a set that is missing, from which `PublicSet.found` makes an error message."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PublicSet:
-    """A set that people train on."""
+    """A public training set."""
 
     title: str
     page: str
-    """Where it is described and downloaded; empty where the user's own photos are meant."""
+    """Where it is described and downloaded; empty for the user's own photos."""
     terms: str
-    """As far as they were read there; the page decides."""
+    """As summarised from the page, which is decisive."""
     layout: str
-    """The folders that are wanted, in words."""
+    """The expected folders, in words."""
     find: Callable[[Search], Found]
-    """Raises AbsentError where the folders are not there."""
+    """Raises AbsentError if the folders are missing."""
     cutting: Cutting = WHOLE
-    """Of the training part, if nothing else is asked for."""
+    """The default for the training part."""
     parts: tuple[Split, ...] = ("train", "test")
     has_pairs: bool = False
 
@@ -76,13 +77,13 @@ class PublicSet:
         """Its pictures below a folder, sorted by name.
 
         Raises:
-            DataError: when the folder, or what is expected in it, is not there.
+            DataError: when the folder or the expected content is missing.
         """
         root = search.root
         if not root.exists():
             raise DataError(f"{root} does not exist; give the folder that holds {self.title}")
         if not root.is_dir():
-            raise DataError(f"{root} is a file; unpack it if it is an archive, and give the folder")
+            raise DataError(f"{root} is a file; unpack it if it is an archive, and give its folder")
         if search.split not in self.parts:
             raise DataError(f"{self.title} has no {search.split} part; leave --split out")
         try:
@@ -91,21 +92,19 @@ class PublicSet:
                 raise AbsentError("no picture in its folders")
         except AbsentError as absent:
             source = f", as unpacked from {self.page}" if self.page else ""
-            hint = "; other photos are prepared as `folder`" if self.page else ""
-            raise DataError(
-                f"{root} holds {absent}; wanted is {self.layout}{source}{hint}"
-            ) from absent
+            hint = "; for other photos use `folder`" if self.page else ""
+            raise DataError(f"{root} has {absent}; wanted {self.layout}{source}{hint}") from absent
         return sorted(originals, key=lambda original: original.name), alone
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """The folders in a folder that people see, sorted."""
+    """The visible folders in a folder, sorted."""
     inside = (path for path in folder.iterdir() if path.is_dir())
     return sorted(path for path in inside if not is_litter(path))
 
 
 def is_litter(path: Path) -> bool:
-    """Whether an unpacker or a file browser left it there: `__MACOSX`, `._0001.png`."""
+    """Whether it is hidden or was left by an unpacker: `__MACOSX`, `._0001.png`."""
     return path.name.startswith(".") or path.name == "__MACOSX"
 
 
@@ -119,16 +118,19 @@ def pictures_in(folder: Path) -> list[Path]:
 
 
 def pictures_below(folder: Path) -> list[Path]:
-    """The pictures of a folder and its folders."""
-    deeper = (path for inner in subfolders(folder) for path in pictures_below(inner))
-    return [*pictures_in(folder), *deeper]
+    """The pictures of a folder and its subfolders, without litter."""
+    return [
+        path
+        for path in folders.pictures_below(folder)
+        if not any(map(is_litter, map(Path, path.relative_to(folder).parts)))
+    ]
 
 
 def folder_named(root: Path, names: Iterable[str]) -> Path | None:
-    """The folder of one of these names in any case: the root, or the nearest below it.
+    """The folder with one of these names, ignoring case: the root, or the nearest below it.
 
     Raises:
-        DataError: when there are several at one depth.
+        DataError: when there are several at the same depth.
     """
     wanted = {name.lower() for name in names}
     level = [root.resolve() if root.name in ("", "..") else root]
@@ -136,7 +138,7 @@ def folder_named(root: Path, names: Iterable[str]) -> Path | None:
         found = [folder for folder in level if folder.name.lower() in wanted]
         if len(found) > 1:
             raise DataError(
-                f"{found[0]} and {found[1]} could both be meant; give one of them, not {root}"
+                f"{found[0]} and {found[1]} both match; give one of them instead of {root}"
             )
         if found:
             return found[0]
@@ -145,26 +147,26 @@ def folder_named(root: Path, names: Iterable[str]) -> Path | None:
 
 
 def originals_in(folder: Path, prefix: str = "") -> list[Original]:
-    """All pictures of a folder, named by their place in it."""
+    """All pictures of a folder, named by their path in it."""
     return [
         Original(name=prefix + place_of(path, folder), gt=path) for path in pictures_below(folder)
     ]
 
 
 def place_of(path: Path, folder: Path) -> str:
-    """The place of a file in a folder, without its suffix."""
+    """The path of a file in a folder, without suffix."""
     return path.relative_to(folder).with_suffix("").as_posix()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Photos:
-    """Looks for folders of photos. For each of them, the names that it may have."""
+    """Finds folders of photos, each by its possible names."""
 
     train: Sequence[tuple[str, ...]]
     test: Sequence[tuple[str, ...]] = ()
 
     def __call__(self, search: Search) -> Found:
-        """The photos; of several folders each one's name goes before its photos' names."""
+        """The photos, prefixed with the folder's name if there are several folders."""
         wanted = self.train if search.split == "train" else self.test
         folders = [folder_named(search.root, names) for names in wanted]
         absent = [names[0] for names, folder in zip(wanted, folders, strict=True) if folder is None]
@@ -184,7 +186,7 @@ def any_photos(search: Search) -> Found:
 
 
 def celeba_hq(search: Search) -> Found:
-    """The faces alone, for the masks of their parts are pictures as well."""
+    """Only the faces, since the masks of their parts are pictures, too."""
     folder = folder_named(search.root, ("CelebA-HQ-img", "data256x256", "celeba-1024"))
     if folder is None and not pictures_in(search.root):
         raise AbsentError("neither pictures nor a folder CelebA-HQ-img")
@@ -192,7 +194,7 @@ def celeba_hq(search: Search) -> Found:
 
 
 SHARP_FOLDERS: dict[str, Blur | Literal["input"]] = {"sharp": "blur", "target": "input"}
-"""Folders of GT and the folders of LQ beside them: GoPro's own, and those of repacked sets."""
+"""Folders of GT and of LQ: GoPro's own, and those of repacked sets."""
 
 
 def gopro(search: Search) -> Found:
@@ -212,12 +214,12 @@ def gopro(search: Search) -> Found:
 
 
 def part_of(base: Path, name: str) -> Path:
-    """The folder of a set in one that holds several, or that one."""
+    """The folder of a set in a folder of several sets, or else that folder."""
     return next((inner for inner in subfolders(base) if inner.name.lower() == name), base)
 
 
 def pair_folders(base: Path, blur: Blur) -> list[tuple[str, Path, Path]]:
-    """In a folder, or in each of its folders: `scene/` or nothing, the folder of GT, that of LQ."""
+    """`scene/` or nothing, GT's folder and LQ's, for a folder or each of its subfolders."""
     own = folders_beside(base, blur)
     if own:
         return [("", *own)]
@@ -245,7 +247,7 @@ def hide(search: Search) -> Found:
     for lq in pictures_below(blurred):
         gt = sharp.get(lq.stem)
         if gt is None:
-            alone[str(lq)] = f"{lq} has no GT; {gt_folder / lq.name} is wanted"
+            alone[str(lq)] = f"{lq} has no GT; add {gt_folder / lq.name}"
         else:
             originals.append(Original(name=place_of(lq, blurred), gt=gt, lq=lq))
     return originals, alone
@@ -254,7 +256,7 @@ def hide(search: Search) -> Found:
 DIV2K = (("DIV2K_train_HR",), ("DIV2K_valid_HR",))
 FLICKR2K = ("Flickr2K_HR",)
 DIV2K_TERMS = "see the page; for academic research"
-FLICKR2K_TERMS = "see the page; the photos are those of Flickr's users"
+FLICKR2K_TERMS = "see the page; the photos belong to Flickr's users"
 
 PUBLIC_SETS: dict[str, PublicSet] = {
     "div2k": PublicSet(
@@ -278,7 +280,7 @@ PUBLIC_SETS: dict[str, PublicSet] = {
         title="DF2K (DIV2K and Flickr2K)",
         page="https://data.vision.ee.ethz.ch/cvl/DIV2K/ and https://github.com/limbee/NTIRE2017",
         terms=f"DIV2K: {DIV2K_TERMS}; Flickr2K: {FLICKR2K_TERMS}",
-        layout="a folder that holds both DIV2K_train_HR and Flickr2K_HR",
+        layout="a folder with both DIV2K_train_HR and Flickr2K_HR",
         find=Photos(train=(DIV2K[0], FLICKR2K)),
         cutting=REAL_WORLD,
         parts=("train",),
@@ -286,7 +288,7 @@ PUBLIC_SETS: dict[str, PublicSet] = {
     "ost": PublicSet(
         title="OST (OutdoorSceneTraining)",
         page="https://github.com/xinntao/SFTGAN",
-        terms="see the page; the photos were found by search engines",
+        terms="see the page; the photos were collected with search engines",
         layout=f"the folders {', '.join(OST_CLASSES)}",
         find=Photos(train=[(name,) for name in OST_CLASSES]),
         cutting=REAL_WORLD,
@@ -305,7 +307,7 @@ PUBLIC_SETS: dict[str, PublicSet] = {
         title="HIDE",
         page="https://github.com/joanshen0508/HA_deblur",
         terms="see the page",
-        layout="a folder GT of sharp pictures, and train and test of blurred ones beside it",
+        layout="folders GT of sharp pictures, and train and test of blurred ones",
         find=hide,
         cutting=PAIR_CROPS,
         has_pairs=True,
@@ -313,7 +315,7 @@ PUBLIC_SETS: dict[str, PublicSet] = {
     "places": PublicSet(
         title="Places365",
         page="http://places2.csail.mit.edu/download.html",
-        terms="see the page; the photos are their owners'",
+        terms="see the page; the photos belong to their owners",
         layout="the folder data_large or data_256 (val_large or val_256 for --split test)",
         find=Photos(
             train=(
@@ -333,7 +335,7 @@ PUBLIC_SETS: dict[str, PublicSet] = {
     "celeba-hq": PublicSet(
         title="CelebA-HQ",
         page="https://github.com/switchablenorms/CelebAMask-HQ",
-        terms="non-commercial research; no copies for others",
+        terms="non-commercial research; no redistribution",
         layout="a folder of faces, or the folder CelebA-HQ-img",
         find=celeba_hq,
         parts=("train",),
@@ -341,10 +343,10 @@ PUBLIC_SETS: dict[str, PublicSet] = {
     "folder": PublicSet(
         title="your photos",
         page="",
-        terms="yours to know",
+        terms="your own",
         layout="a folder of photos",
         find=any_photos,
         parts=("train",),
     ),
 }
-"""By the names of `diffir data prepare`."""
+"""By their names in `diffir data prepare`."""

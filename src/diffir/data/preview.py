@@ -1,4 +1,4 @@
-"""Preview: a sheet of training pairs as the network will see them, with what was drawn for each."""
+"""Preview: a sheet of training pairs as the network will see them, with the drawn parameters."""
 
 import re
 import textwrap
@@ -16,17 +16,17 @@ from .pixels import to_pixels
 SIDE = 192
 """Of a picture on the sheet, in pixels."""
 COLUMNS, GAP, FONT, LINE = 3, 8, 11, 13
-HOLE = torch.tensor([1.0, 0.0, 1.0])[:, None, None]  # magenta: no photo is taken for it
+HOLE = torch.tensor([1.0, 0.0, 1.0])[:, None, None]  # magenta, rare in photos
 
 
 def shown(image: Tensor) -> Image.Image:
-    """(3, H, W) at the size of the sheet's pictures, its pixels still seen."""
+    """(3, H, W) at the size of the sheet's pictures, by nearest neighbour."""
     large = F.interpolate(image[None], size=(SIDE, SIDE), mode="nearest")
     return Image.fromarray(to_pixels(large))
 
 
 def words(facts: Facts) -> str:
-    """What was drawn, in few words."""
+    """The facts of a pair in a few words."""
     picture = str(facts.get("picture", "")).rpartition("/")[2]
     values = {name: value for name, value in facts.items() if name != "picture"}
     texts = (f"{spelt(name)} {shortened(value)}" for name, value in values.items())
@@ -34,17 +34,17 @@ def words(facts: Facts) -> str:
 
 
 def spelt(name: str) -> str:
-    """A fact's name in words, its number, if it has one, in brackets."""
+    """A fact's name in words, its number in brackets."""
     return re.sub(r" (\d+)$", r" (\1)", name.replace("_", " "))
 
 
 def shortened(value: float | str) -> str:
-    """A fact's value in few letters."""
+    """A fact's value in a few characters."""
     return value.replace("_", " ") if isinstance(value, str) else f"{value:.3g}"
 
 
 def lines_of(facts: Facts) -> list[str]:
-    """The words under a pair, in lines as wide as it."""
+    """The words under a pair, wrapped to its width."""
     return textwrap.wrap(words(facts), width=(2 * SIDE) // 6)
 
 

@@ -1,4 +1,4 @@
-"""Bicubic resizing as MATLAB's imresize does it, which published SR results are made with.
+"""Bicubic resizing like MATLAB's imresize, which published SR results use.
 
 Differs from most libraries: antialiased by widening the kernel when shrinking, a = -0.5 (Keys),
 pixel centres at half integers, and mirrored borders.
@@ -23,7 +23,7 @@ def cubic(x: Tensor) -> Tensor:
 
 @lru_cache(maxsize=64)
 def contributions(length: int, out_length: int, scale: float) -> tuple[Tensor, Tensor]:
-    """Which source pixels make each output pixel, and how much of each.
+    """The source pixels of each output pixel, and their weights.
 
     Returns:
         Indices (out_length, P) int64 into a line of `length` pixels, mirrored at its ends, and
@@ -41,7 +41,7 @@ def contributions(length: int, out_length: int, scale: float) -> tuple[Tensor, T
 
 
 def resize_lines(x: Tensor, dim: int, out_length: int, scale: float) -> Tensor:
-    """Resize along one dimension, one source offset at a time: memory stays that of the result."""
+    """Resize along one dimension, one source offset at a time to save memory."""
     indices, weights = contributions(x.shape[dim], out_length, scale)
     shape = [1] * x.ndim
     shape[dim] = out_length
@@ -56,7 +56,7 @@ def resize_lines(x: Tensor, dim: int, out_length: int, scale: float) -> Tensor:
 def imresize(image: Tensor, scale: float) -> Tensor:
     """Resize (B, C, H, W) floats by `scale` to (B, C, ceil(H·scale), ceil(W·scale)).
 
-    Not clipped and not rounded: bicubic overshoots, and what to do about it is the caller's choice.
+    Bicubic overshoots; the result is neither clipped nor rounded.
 
     Raises:
         ValueError: when scale is not positive.

@@ -1,7 +1,7 @@
-"""The second-order degradation of Real-ESRGAN: clean pictures to pictures as the world spoils them.
+"""The second-order degradation of Real-ESRGAN: from clean pictures to realistic bad ones.
 
-What changes sizes or order is drawn once for a batch; all else is drawn for each picture. B batch,
-H × W positions, values in [0, 1].
+Sizes and the order of steps are drawn once per batch, everything else per picture. B batch, H × W
+positions, values in [0, 1].
 """
 
 import math
@@ -41,9 +41,9 @@ from .settings import (
 
 
 def around_one(span: tuple[float, float]) -> tuple[float, float]:
-    """Smallest and largest factor, refused when they do not shrink and enlarge."""
+    """Check that the smallest factor is at most 1 and the largest at least 1."""
     if not span[0] <= 1 <= span[1]:
-        raise ValueError(f"resize factors {span} found; wanted is one up to 1, then one from 1")
+        raise ValueError(f"resize factors {span} found; wanted one up to 1, then one from 1")
     return span
 
 
@@ -51,10 +51,12 @@ Resize = Literal["up", "down", "keep"]
 Quality = Annotated[float, Field(ge=1, le=100)]
 RESIZE_MODES = ("area", "bilinear", "bicubic")
 STREAM = "second order"
+USM_SIZE, USM_WEIGHT, USM_THRESHOLD = 51, 0.5, 10  # of unsharp masking, as Real-ESRGAN has them
+USM_SIGMA = 0.3 * ((USM_SIZE - 1) / 2 - 1) + 0.8  # OpenCV's σ for a kernel of this size
 
 
 class Round(Values):
-    """Blur, resize, noise and JPEG, once. The defaults are the first round of the published."""
+    """One round of blur, resize, noise and JPEG. The defaults are the published first round."""
 
     blur_probability: Probability = 1
     kernels: KernelSettings = KernelSettings()
@@ -64,7 +66,7 @@ class Round(Values):
         "keep": 0.1,
     }
     resize: Annotated[Span, AfterValidator(around_one)] = (0.15, 1.5)
-    """Down is drawn below 1, up above."""
+    """`down` is drawn below 1, `up` above."""
     gaussian_probability: Probability = 0.5
     """Otherwise the noise is Poisson."""
     gaussian_sigma: NotNegativeSpan = (1, 30)
@@ -75,7 +77,7 @@ class Round(Values):
 
 
 class SecondOrder(Values):
-    """Two rounds, then resize-back with a sinc before or after the last JPEG."""
+    """Two rounds, where the last resize and sinc come before or after the second JPEG."""
 
     on_device: ClassVar = True
 
@@ -91,20 +93,20 @@ class SecondOrder(Values):
     )
     final_sinc_probability: Probability = 0.8
     jpeg_last_probability: Probability = 0.5
-    """Otherwise JPEG comes before the last resizing and the sinc."""
+    """Otherwise JPEG comes before the last resize and the sinc."""
     transpose_luma: bool = True
-    """JPEG as the published models saw it; false: as files have it."""
+    """JPEG as in the published trainings; false: as in files."""
     jpeg_files: bool = False
-    """JPEG by the encoder that writes files, on the CPU; false: its differentiable form."""
+    """JPEG by the encoder that writes files, on the CPU; false: computed on tensors."""
     sharpen_gt: bool = False
-    """Learn towards GT after unsharp masking, and degrade that: the published variant 2."""
+    """Apply unsharp masking to GT before degrading it: the published variant 2."""
     pool_size: int = Field(default=180, ge=0)
-    """Pairs that are mixed between batches; 0: none."""
+    """Size of the pool that mixes pairs of several batches; 0: none."""
     context: int = Field(default=72, ge=0)
-    """GT pixels around the crop that are degraded with it, then cut off, as the published do."""
+    """GT pixels around the crop that are degraded with it, then cut off, as published."""
 
     def margin(self, scale: int) -> int:
-        """GT pixels wanted around the crop: the context, rounded up to whole LQ pixels."""
+        """GT pixels needed around the crop: the context, rounded up to whole LQ pixels."""
         return -(-self.context // scale) * scale
 
     def batch(self, gt: Tensor, scale: int, draws: Draws) -> Batch:
@@ -142,21 +144,19 @@ MILD = SecondOrder(
     transpose_luma=False,
     context=16,
 )
-"""Ours, for photos that are only a little soft, noisy and compressed."""
+"""Ours, for photos that are only slightly soft, noisy and compressed."""
 
 
-def sharpen(images: Tensor, weight: float = 0.5, radius: int = 50, threshold: float = 10) -> Tensor:
-    """Unsharp masking of (B, 3, H, W) where detail exceeds `threshold` steps of 8 bit."""
-    size = radius + 1 - radius % 2
-    sigma = 0.3 * ((size - 1) / 2 - 1) + 0.8  # OpenCV's σ for a kernel of this size
-    kernels = gaussian_kernel(size, (sigma, sigma)).expand(len(images), -1, -1)
-    detail = images - filter2d(images, kernels)
-    strength = filter2d((detail.abs() * 255 > threshold).to(images), kernels)
-    return torch.lerp(images, (images + weight * detail).clamp(0, 1), strength)
+def sharpen(images: Tensor) -> Tensor:
+    """Unsharp masking of (B, 3, H, W) where detail exceeds 10 steps of 8 bit."""
+    kernel = gaussian_kernel(USM_SIZE, (USM_SIGMA, USM_SIGMA)).expand(len(images), -1, -1)
+    detail = images - filter2d(images, kernel)
+    strength = filter2d((detail.abs() * 255 > USM_THRESHOLD).to(images), kernel)
+    return torch.lerp(images, (images + USM_WEIGHT * detail).clamp(0, 1), strength)
 
 
 def blur_kernel(settings: Round, draw: np.random.Generator) -> Tensor:
-    """The blur of one picture in one round, (K, K); 1 × 1 where there is none."""
+    """The blur of one picture in one round, (K, K); 1 × 1 for none."""
     if draw.random() < settings.blur_probability:
         return draw_kernel(settings.kernels, draw)
     note(draw, blur="none", **ROUND)
@@ -164,7 +164,7 @@ def blur_kernel(settings: Round, draw: np.random.Generator) -> Tensor:
 
 
 def final_kernel(settings: SecondOrder, draw: np.random.Generator) -> Tensor:
-    """The last sinc of one picture, (K, K); 1 × 1 where there is none."""
+    """The last sinc of one picture, (K, K); 1 × 1 for none."""
     is_wanted = draw.random() < settings.final_sinc_probability
     note(draw, final_sinc=float(is_wanted))
     if is_wanted:
@@ -173,14 +173,14 @@ def final_kernel(settings: SecondOrder, draw: np.random.Generator) -> Tensor:
 
 
 def resize_factor(settings: Round, draw: np.random.Generator) -> float:
-    """How much larger the pictures of a batch become."""
+    """The resize factor of a batch."""
     smallest, largest = settings.resize
     spans = {"up": (1.0, largest), "down": (smallest, 1.0), "keep": (1.0, 1.0)}
     return float(draw.uniform(*spans[draw_by_odds(settings.resize_odds, draw)]))
 
 
 def resize(images: Tensor, height: float, width: float, draw: np.random.Generator) -> Tensor:
-    """(B, 3, H, W) to about the size wanted, by area, bilinear or bicubic, not antialiased."""
+    """(B, 3, H, W) to the rounded size, by area, bilinear or bicubic, without antialiasing."""
     size = max(1, round(height)), max(1, round(width))
     mode = str(draw.choice(RESIZE_MODES))
     note(draw, resize=size[0] / images.shape[-2], resize_mode=mode)
@@ -188,13 +188,13 @@ def resize(images: Tensor, height: float, width: float, draw: np.random.Generato
 
 
 def luma(image: Tensor) -> Tensor:
-    """(3, H, W) to its brightness (1, H, W)."""
+    """(3, H, W) to luma (1, H, W)."""
     red, green, blue = image
     return (0.299 * red + 0.587 * green + 0.114 * blue)[None]
 
 
 def add_noise(image: Tensor, settings: Round, draw: np.random.Generator) -> Tensor:
-    """One picture (3, H, W) with Gaussian or Poisson noise, alike in its channels or not."""
+    """One picture (3, H, W) with Gaussian or Poisson noise, gray or in colour."""
     generator = noise_generator(draw, image.device)
     home = generator.device
     is_gaussian = draw.random() < settings.gaussian_probability
@@ -203,14 +203,14 @@ def add_noise(image: Tensor, settings: Round, draw: np.random.Generator) -> Tens
     if is_gaussian:
         shape = (1 if is_gray else 3, *image.shape[1:])
         noise = torch.randn(shape, generator=generator, device=home) * strength
-    else:  # white is 255 photons
+    else:  # at 255 photons for white
         light = (luma(image) if is_gray else image).clamp(0, 1).float().to(home) * 255
         noise = (torch.poisson(light, generator) - light) * strength
     note(draw, noise="gaussian" if is_gaussian else "poisson", noise_sigma=float(noise.std()))
     return (image + noise.to(image) / 255).clamp(0, 1)  # (3, H, W)
 
 
-def spoil(
+def degrade_round(
     images: Tensor,
     size: tuple[int, int],
     settings: Round,
@@ -232,15 +232,15 @@ def degrade(
 ) -> tuple[Tensor, tuple[Facts, ...]]:
     """GT (B, 3, H, W) in [0, 1] to LQ (B, 3, H/scale, W/scale), in steps of 8 bit.
 
-    Also gives what was drawn for each picture.
+    Also returns the facts of each picture.
 
     Raises:
-        ValueError: when GT is not floats of three channels or does not divide by the scale.
+        ValueError: when GT does not have floats, three channels, and sides divisible by the scale.
     """
     fits = gt.ndim == 4 and gt.shape[1] == 3 and not (gt.shape[2] % scale or gt.shape[3] % scale)
     if not (fits and gt.is_floating_point()):
         raise ValueError(
-            f"GT {tuple(gt.shape)} of {gt.dtype} found; wanted are floats (B, 3, H, W) with "
+            f"GT {tuple(gt.shape)} of {gt.dtype} found; wanted floats (B, 3, H, W) with "
             f"H and W divisible by {scale}"
         )
     shared, own = draws.shared(STREAM), draws.own(STREAM)
@@ -260,9 +260,9 @@ def degrade(
         kernels = [final_kernel(settings, draw) for draw in own]
         return filter2d(resized, stack_kernels(kernels, settings.second.kernels.sizes[1]))
 
-    x = spoil(gt, (gt.shape[2], gt.shape[3]), settings.first, shared, own)
+    x = degrade_round(gt, (gt.shape[2], gt.shape[3]), settings.first, shared, own)
     x = compress(x, settings.first.jpeg_quality)
-    x = spoil(x, lq_size, settings.second, shared, own)
+    x = degrade_round(x, lq_size, settings.second, shared, own)
     if shared.random() < settings.jpeg_last_probability:
         x = compress(finish(x), settings.second.jpeg_quality)
     else:

@@ -1,4 +1,4 @@
-"""Sets: what a user names as data, from a folder to a mixture, becomes a source of crops."""
+"""Sets: from what a user gives as data, from a folder to a mixture, to a source of crops."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Discriminator, Tag, TypeAdapter, Validatio
 from diffir.errors import DataError
 
 from .entries import Entry, File, indexed
-from .folders import picture_files, pictures_below
+from .folders import files_below, picture_files, pictures_below
 from .pairing import pair_files
 from .settings import Positive, Values, named, read_yaml, sentence
 from .shards import members_of
@@ -20,12 +20,12 @@ SYNTHETICS = {"dead-leaves": DeadLeaves()}
 
 
 class PhotoSet(Values):
-    """Pictures without an LQ, or shards, whose pictures may have one."""
+    """Pictures without LQ, or shards, whose pictures may have one."""
 
     photos: Path
     """A folder (searched recursively, shards too), a picture, a shard, or a `.txt` list of them."""
     weight: Positive | None = None
-    """How often against others; None: in one pool with all that have none, pixel by pixel."""
+    """Odds against other sets; None: in one pool with all sets without a weight."""
 
 
 class PairSet(Values):
@@ -34,16 +34,16 @@ class PairSet(Values):
     gt: Path
     lq: Path
     lq_name: str = "{}"
-    """What LQ is called, `{}` being the name of GT without its suffix, say `{}x4`."""
+    """Name of LQ, where `{}` is that of GT without its suffix, such as `{}x4`."""
     weight: Positive | None = None
 
 
 class SyntheticSet(Values):
-    """Pictures made anew for each crop."""
+    """Synthetic pictures, a new one for each crop."""
 
     synthetic: Annotated[DeadLeaves, BeforeValidator(named(SYNTHETICS))]
     colours: Path | None = None
-    """Photos whose colours are taken, as `photos` names them; None: each invents its own."""
+    """Photos to take colours from, like `photos`; None: random palettes."""
     weight: Positive = 1
 
 
@@ -51,7 +51,7 @@ AnySet: TypeAlias = PhotoSet | PairSet | SyntheticSet
 
 
 def kind_of(value: Any) -> str:
-    """Which kind of set is meant, by its keys."""
+    """The kind of a set, by its keys."""
     keys = value if isinstance(value, dict) else vars(value)
     return next((key for key in ("photos", "synthetic", "gt") if key in keys), "photos")
 
@@ -66,21 +66,21 @@ DataSets = TypeAdapter(list[DataSet])
 
 
 PAIRS = (("gt", "lq"), ("sharp", "blur"), ("target", "input"))
-"""Folders of GT and LQ by which a folder of pairs is known: ours, and those of deblurring sets."""
+"""Folders of GT and LQ that mark a folder of pairs: ours, and those of deblurring sets."""
 
 
 MADE = "pairs.yaml"
-"""The list in a folder that `diffir data degrade` made."""
+"""The list in a folder made by `diffir data degrade`."""
 
 
 def data_sets(words: Iterable[str]) -> list[AnySet]:
-    """What is meant by each word: `dead-leaves`, a `.yaml` list of sets, or a path.
+    """The sets that words stand for: `dead-leaves`, a `.yaml` list of sets, or a path.
 
-    A folder that holds the folders `gt` and `lq`, or others of `PAIRS`, is a set of pairs, and so
-    is one that `diffir data degrade` made. Paths in a `.yaml` count from its own folder.
+    A folder with the subfolders `gt` and `lq`, or others of `PAIRS`, is a set of pairs, and so is
+    one made by `diffir data degrade`. Paths in a `.yaml` are relative to its folder.
 
     Raises:
-        DataError: when a file is missing or says something else.
+        DataError: when a file is missing or invalid.
     """
     sets: list[AnySet] = []
     for word in words:
@@ -97,7 +97,7 @@ def data_sets(words: Iterable[str]) -> list[AnySet]:
 
 
 def pairs_in(folder: Path) -> PairSet | None:
-    """The pairs of a folder, None where it has none of `PAIRS`."""
+    """The pairs of a folder; None if it has none of `PAIRS`."""
     for names in PAIRS:
         gt, lq = (folder / name for name in names)
         if gt.is_dir() and lq.is_dir():
@@ -106,19 +106,19 @@ def pairs_in(folder: Path) -> PairSet | None:
 
 
 def read_sets(path: Path) -> list[AnySet]:
-    """The sets that a `.yaml` file lists. Raises DataError."""
+    """The sets listed in a `.yaml` file. Raises DataError."""
     try:
-        told = read_yaml(path.read_text(encoding="utf-8"))
-        for item in told if isinstance(told, list) else ():
+        content = read_yaml(path.read_text(encoding="utf-8"))
+        for item in content if isinstance(content, list) else ():
             if not isinstance(item, dict):
-                raise DataError(f"{path} lists {item!r}; wanted are lines such as - photos: {item}")
-        found = DataSets.validate_python(told)
+                raise DataError(f"{path} lists {item!r}; wanted lines such as - photos: {item}")
+        found = DataSets.validate_python(content)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}; check the path") from error
     except ValidationError as error:
         raise DataError(f"{path}: {sentence(error)}") from error
     except ValueError as error:
-        raise DataError(f"{path} is no YAML ({error}); mend it") from error
+        raise DataError(f"{path} is not valid YAML ({error}); correct it") from error
     return [
         chosen.model_copy(
             update={name: path.parent / value for name, value in chosen if isinstance(value, Path)}
@@ -128,10 +128,10 @@ def read_sets(path: Path) -> list[AnySet]:
 
 
 def open_sets(sets: Sequence[AnySet], *, scale: int, on_bad: OnBad = "skip") -> Source:
-    """The source of crops that the sets are together; only the heads of files are read.
+    """The source of crops from all sets; only headers of files are read.
 
     Raises:
-        DataError: when one holds no picture, or a bad one and `on_bad` is `stop`.
+        DataError: when a set has no picture, or has a bad one and `on_bad` is `stop`.
     """
 
     def pictures(chosen: Sequence[AnySet]) -> Source:
@@ -154,11 +154,11 @@ def open_sets(sets: Sequence[AnySet], *, scale: int, on_bad: OnBad = "skip") -> 
 
 
 def entries_of_sets(sets: Sequence[AnySet], scale: int) -> tuple[list[Entry], dict[str, str]]:
-    """The pictures of all sets, and a sentence for each unfit one; DataError for synthetic ones."""
+    """The pictures of all sets, and a sentence for each unfit one; DataError for synthetic sets."""
     entries, unfit = list[Entry](), dict[str, str]()
     for chosen in sets:
         if isinstance(chosen, SyntheticSet):
-            raise DataError("synthetic pictures found; they are made, not kept, so leave them out")
+            raise DataError("synthetic pictures found, which are not files; leave them out")
         found, wrong = entries_of(chosen, scale)
         entries += found
         unfit |= wrong
@@ -166,14 +166,14 @@ def entries_of_sets(sets: Sequence[AnySet], scale: int) -> tuple[list[Entry], di
 
 
 def entries_of(chosen: PhotoSet | PairSet, scale: int) -> tuple[list[Entry], dict[str, str]]:
-    """The pictures of a set, and a sentence for each that is unfit. Raises DataError for none."""
+    """The pictures of a set, and a sentence for each unfit one. Raises DataError for none."""
     files, alone = files_of(chosen)
     entries, unfit = indexed(files, scale)
     return entries, alone | unfit
 
 
 def files_of(chosen: PhotoSet | PairSet) -> tuple[list[tuple[File, File | None]], dict[str, str]]:
-    """GT and LQ files of a set, unopened, and a sentence for each that has no partner or place.
+    """GT and LQ files of a set, unopened, and a sentence for each unpaired file or bad shard.
 
     Raises:
         DataError: when there are none.
@@ -196,30 +196,26 @@ def files_of(chosen: PhotoSet | PairSet) -> tuple[list[tuple[File, File | None]]
 
 
 def file_of(path: Path) -> File:
-    """A file of its own."""
+    """The file at a path."""
     return File(name=str(path), path=path)
 
 
 def listed(path: Path) -> list[Path]:
-    """The pictures and shards that a folder, a file or a `.txt` list stands for.
+    """The pictures and shards of a folder, a file or a `.txt` list.
 
     Raises:
-        DataError: when there are none, or one of a list is missing.
+        DataError: when there are none, or some of a list are missing.
     """
     if path.suffix == ".txt" and path.is_file():
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except UnicodeDecodeError as error:
-            raise DataError(
-                f"{path} is no text in UTF-8 ({error}); save it anew as such"
-            ) from error
+        # Some editors write a byte order mark, and names of files may be any bytes
+        lines = path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
         files = [path.parent / line.strip() for line in lines if line.strip()]
         missing = [file for file in files if not file.exists()]
         if missing:
             raise DataError(
                 f"{path} lists {missing[0]}, which does not exist ({len(missing)} of "
-                f"{len(files)} missing); lines are paths that count from the list's folder"
+                f"{len(files)} missing); give a UTF-8 text of paths relative to the list's folder"
             )
         return files
-    shards = sorted(path.rglob("*.tar")) if path.is_dir() else []
+    shards = sorted(file for file in files_below(path) if file.suffix == ".tar")
     return [*shards, *pictures_below(path)] if shards else picture_files([path])

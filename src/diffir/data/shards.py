@@ -1,9 +1,9 @@
-"""Shards: many pictures in few large files, in WebDataset's layout, read at random.
+"""Shards: many pictures in few large files, in WebDataset's layout, read by random access.
 
-A shard is a tar file whose members of one key are one sample: `key.gt.png`, and `key.lq.png` where
-GT has an LQ; in shards that others made, `key.jpg` is GT, and members that are no picture are left
-alone. Reading at random, by the place of a member in the file, is what makes a run repeatable to
-the bit whatever the number of its workers; WebDataset itself reads in order.
+A shard is a tar file whose members with the same key are one sample: `key.gt.png`, and `key.lq.png`
+if GT has an LQ; in shards made by others, `key.jpg` is GT, and members that are not pictures are
+ignored. Random access, by the offset of a member, makes a run reproducible to the bit whatever the
+number of its workers; WebDataset itself reads sequentially.
 """
 
 import io
@@ -23,7 +23,7 @@ ROLES = ("gt", "lq")
 
 
 def members_of(shard: Path) -> tuple[dict[str, Members], str | None]:
-    """The samples of a shard by key, and a sentence where it is cut short or no tar file."""
+    """The samples of a shard by key, and a sentence if it is truncated or not a tar file."""
     samples: dict[str, Members] = {}
     size, end = shard.stat().st_size, 0
     try:
@@ -38,11 +38,11 @@ def members_of(shard: Path) -> tuple[dict[str, Members], str | None]:
                     file = File(name, shard, member.offset_data, member.size)
                     samples.setdefault(key, {})[role] = file
         if size < -(-end // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE + tarfile.BLOCKSIZE:
-            # tarfile takes a cut between members, or in the head of one, for the end
-            raise tarfile.ReadError("it has no mark at its end")
+            # tarfile reads a truncation between members, or in a header, as the end
+            raise tarfile.ReadError("it has no end marker")
     except (tarfile.TarError, EOFError, OSError) as error:
         return samples, (
-            f"{shard} is cut short or no uncompressed tar file ({error}); get another copy"
+            f"{shard} is cut short or not an uncompressed tar file ({error}); get another copy"
         )
     return samples, None
 
@@ -59,7 +59,7 @@ def key_and_role(member: str) -> tuple[str, str | None]:
 
 
 def key_of(index: int, entry: Entry) -> str:
-    """A key that is unique, sorts as the set does, and tells the picture."""
+    """A unique key that keeps the order of the set and contains the picture's name."""
     stem = "".join(c if c.isalnum() or c in "-_" else "_" for c in entry.gt.label.stem)
     return f"{index:08d}-{stem}"
 
@@ -67,17 +67,17 @@ def key_of(index: int, entry: Entry) -> str:
 def write_shards(
     entries: Sequence[Entry], folder: Path, *, shard_bytes: int
 ) -> Iterator[tuple[Path, int]]:
-    """Write the files of entries, as they are, into shards of about a size, yielding each.
+    """Write the unchanged files of entries into shards of about `shard_bytes`.
 
     Yields:
-        The shard and how many pictures it holds. Shards appear whole.
+        Each shard and its number of pictures. Shards are written atomically.
 
     Raises:
-        DataError: when the folder holds shards already.
+        DataError: when the folder already has shards.
         PictureError: when a picture can't be read.
     """
     if any(folder.glob("*.tar")):
-        raise DataError(f"{folder} holds shards already; choose another folder")
+        raise DataError(f"{folder} already has shards; choose another folder")
     for number, part in enumerate(parts_of(entries, shard_bytes)):
         path = folder / f"shard-{number:06d}.tar"
         with whole_file(path) as file, tarfile.open(fileobj=file, mode="w") as tar:
@@ -87,7 +87,7 @@ def write_shards(
 
 
 def add_entry(tar: tarfile.TarFile, key: str, entry: Entry) -> None:
-    """Add a picture and its LQ; no time and no owner, so that equal sets make equal shards."""
+    """Add a picture and its LQ, without time and owner, so that equal sets make equal shards."""
     for role, file in (("gt", entry.gt), ("lq", entry.lq)):
         if file is None:
             continue
@@ -98,7 +98,7 @@ def add_entry(tar: tarfile.TarFile, key: str, entry: Entry) -> None:
 
 
 def parts_of(entries: Iterable[Entry], shard_bytes: int) -> Iterator[list[tuple[int, Entry]]]:
-    """Entries with their numbers, in parts of about as many bytes, at least one each."""
+    """Numbered entries in parts of about `shard_bytes`, at least one entry each."""
     part: list[tuple[int, Entry]] = []
     held = 0
     for index, entry in enumerate(entries):

@@ -1,6 +1,6 @@
-"""Sources: where crops come from. Pictures in files and shards, with an LQ or without; mixtures.
+"""Sources of crops: pictures in files and shards, with or without LQ; synthetic ones; mixtures.
 
-A source gives a crop for a generator; what it gives depends on nothing but the generator.
+A source makes a crop from a generator, and the crop depends only on the generator.
 """
 
 import hashlib
@@ -16,15 +16,16 @@ from diffir.errors import DataError, PictureError
 from .crops import CropSize, Sample, window
 from .entries import Entry, File
 from .pixels import Pixels
+from .settings import place_by
 from .synthetic import DeadLeaves, dead_leaves
 
 OnBad = Literal["skip", "stop"]
-"""What a picture that can't be learnt from does: it is left out and counted, or ends the run."""
+"""Whether an unusable picture is left out and counted, or ends the run."""
 
-MOST_TRIES = 100  # pictures in a row that can't be decoded before a run of `skip` gives up
+MOST_TRIES = 100  # consecutive pictures that can't be decoded before even `skip` gives up
 CACHE_BYTES = 1_000_000_000
 PALETTE = CropSize(lq=64, scale=1)
-"""The part of a photo whose colours a synthetic picture takes."""
+"""The crop of a photo that a synthetic picture takes its colours from."""
 
 
 class Source(Protocol):
@@ -32,23 +33,23 @@ class Source(Protocol):
 
     @property
     def skipped(self) -> dict[str, str]:
-        """A sentence for each picture that was left out, by its name."""
+        """By name of each picture that was left out, a sentence that says why."""
 
     def sample(self, size: CropSize, draw: np.random.Generator) -> Sample:
-        """A crop. Raises DataError where there is none."""
+        """A crop. Raises DataError if there is none."""
 
     def require(self, size: CropSize) -> None:
-        """Raise DataError where no crop of the size can be had."""
+        """Raise DataError if no picture is large enough for crops of this size."""
 
     def has_pairs(self) -> bool:
         """Whether pictures come with an LQ."""
 
     def describe(self) -> dict[str, int | str]:
-        """What it is, for the run's record."""
+        """A description for the run's record."""
 
 
 class PixelCache:
-    """The pictures used last, decoded, up to a number of bytes; every worker has its own."""
+    """The most recently used decoded pictures, up to `limit` bytes; one cache per worker."""
 
     def __init__(self, limit: int = CACHE_BYTES) -> None:
         self.limit, self.held = limit, 0
@@ -68,10 +69,10 @@ class PixelCache:
 
 
 class Pictures:
-    """Pictures in files or shards. Every pixel of those large enough is equally likely.
+    """Pictures in files or shards. Every pixel of those that are large enough is equally likely.
 
     Raises:
-        DataError: when there is no picture, or, where bad ones shall stop the run, one is bad.
+        DataError: when there is no picture, or one is bad and `on_bad` is `stop`.
     """
 
     def __init__(
@@ -86,7 +87,7 @@ class Pictures:
             raise DataError(one_of(skipped) if skipped else "no pictures found; give some")
 
     def require(self, size: CropSize) -> None:
-        """Raise DataError where no picture is as large as the crop, or one is not and must be."""
+        """Raise DataError if all pictures, or with `stop` any, are smaller than the crop."""
         small = [e for e in self.entries if min(e.height, e.width) // self.scale < size.lq]
         sentences = {
             entry.gt.name: f"{entry.gt.name} is {entry.width}×{entry.height}, smaller than the "
@@ -94,7 +95,7 @@ class Pictures:
             for entry in small
         }
         if sentences and self.on_bad == "stop":
-            raise DataError(f"{one_of(sentences)}; remove it, or let bad pictures be skipped")
+            raise DataError(f"{one_of(sentences)}; remove it, or skip bad pictures")
         if len(small) == len(self.entries):
             raise DataError(
                 f"no training picture is as large as the crop of {size.gt} pixels; "
@@ -103,19 +104,17 @@ class Pictures:
         self.skipped.update(sentences)
 
     def drawn(self, size: CropSize, draw: np.random.Generator) -> Entry:
-        """A picture as large as the crop, by its share of all their pixels."""
+        """A picture at least as large as the crop, drawn in proportion to its area."""
         if size.lq not in self.shares:
             areas = [
                 e.height * e.width * (min(e.height, e.width) // self.scale >= size.lq)
                 for e in self.entries
             ]
             self.shares[size.lq] = np.cumsum(np.array(areas, dtype=np.float64))
-        ends = self.shares[size.lq]
-        index = np.searchsorted(ends, draw.random() * ends[-1], side="right")
-        return self.entries[min(int(index), len(self.entries) - 1)]
+        return self.entries[place_by(self.shares[size.lq], draw)]
 
     def sample(self, size: CropSize, draw: np.random.Generator) -> Sample:
-        """A crop of a picture, on the grid of LQ's pixels."""
+        """A crop of a picture, aligned to LQ's pixels."""
         last = ""
         for _ in range(MOST_TRIES):
             entry = self.drawn(size, draw)
@@ -128,7 +127,7 @@ class Pictures:
         raise DataError(f"{MOST_TRIES} pictures in a row can't be read, the last: {last}")
 
     def crop(self, entry: Entry, size: CropSize, draw: np.random.Generator) -> Sample:
-        """A crop of this picture. Raises PictureError where it can't be read."""
+        """A crop of this picture. Raises PictureError if it can't be read."""
         scale, name = self.scale, entry.gt.name
         sides = entry.height // scale, entry.width // scale
         top, left = (int(draw.integers(side - size.lq + 1)) for side in sides)
@@ -145,10 +144,11 @@ class Pictures:
         return any(entry.lq is not None for entry in self.entries)
 
     def describe(self) -> dict[str, int | str]:
-        """Numbers of pictures and of their pixels, and a hash of names and sizes."""
+        """The numbers of pictures, pairs and pixels, and a hash of names and sizes."""
         digest = hashlib.sha256()
         for entry in self.entries:
-            digest.update(f"{entry.gt.label} {entry.height} {entry.width}\n".encode())
+            line = f"{entry.gt.label} {entry.height} {entry.width}\n"
+            digest.update(line.encode("utf-8", "surrogateescape"))
         return {
             "pictures": len(self.entries),
             "pairs": sum(entry.lq is not None for entry in self.entries),
@@ -158,9 +158,9 @@ class Pictures:
 
 
 class Synthetic:
-    """Dead leaves: pictures that nobody has to take, made anew for each crop.
+    """Dead leaves: synthetic pictures, a new one for each crop.
 
-    Their colours are their own, or those of a crop of `colours`.
+    Their colours are random, or those of a crop of `colours`.
     """
 
     def __init__(self, settings: DeadLeaves, colours: Source | None = None) -> None:
@@ -168,16 +168,16 @@ class Synthetic:
 
     @property
     def skipped(self) -> dict[str, str]:
-        """Photos that gave no colours."""
+        """Photos that were unusable for colours."""
         return self.colours.skipped if self.colours else {}
 
     def require(self, size: CropSize) -> None:
-        """Any size can be had; raises DataError where no photo is large enough to take colours."""
+        """Raise DataError if no photo is large enough to take colours from."""
         if self.colours:
             self.colours.require(PALETTE)
 
     def sample(self, size: CropSize, draw: np.random.Generator) -> Sample:
-        """A picture of the crop's size and its margin."""
+        """A picture of the crop's size plus its margin."""
         side = size.gt + 2 * size.margin
         palette = self.colours.sample(PALETTE, draw).gt.reshape(-1, 3) if self.colours else None
         return Sample(dead_leaves(side, side, self.settings, draw, palette), None, "dead leaves")
@@ -187,7 +187,7 @@ class Synthetic:
         return False
 
     def describe(self) -> dict[str, int | str]:
-        """Its kind, and where its colours are from."""
+        """Its kind, and the source of its colours."""
         colours = (
             {f"colours: {k}": v for k, v in self.colours.describe().items()} if self.colours else {}
         )
@@ -195,33 +195,32 @@ class Synthetic:
 
 
 class Mixture:
-    """Several sources, each drawn as often as its weight among all says."""
+    """Several sources, drawn by their weights."""
 
     def __init__(self, sources: Sequence[Source], weights: Sequence[float]) -> None:
         self.sources = sources
-        self.ends = np.cumsum(weights)
+        self.ends = np.cumsum(weights, dtype=np.float64)
 
     @property
     def skipped(self) -> dict[str, str]:
-        """What all sources left out."""
+        """The pictures that any source left out."""
         return {name: text for source in self.sources for name, text in source.skipped.items()}
 
     def require(self, size: CropSize) -> None:
-        """Raise DataError where one of the sources has no such crop."""
+        """Raise DataError if any source has no such crop."""
         for source in self.sources:
             source.require(size)
 
     def sample(self, size: CropSize, draw: np.random.Generator) -> Sample:
         """A crop of one of them."""
-        index = int(np.searchsorted(self.ends, draw.random() * self.ends[-1], side="right"))
-        return self.sources[index].sample(size, draw)
+        return self.sources[place_by(self.ends, draw)].sample(size, draw)
 
     def has_pairs(self) -> bool:
-        """Whether one of them has."""
+        """Whether any source has pairs."""
         return any(source.has_pairs() for source in self.sources)
 
     def describe(self) -> dict[str, int | str]:
-        """What each of its sources says, numbered."""
+        """The descriptions of its sources, numbered."""
         return {
             f"{key} of {number}": value
             for number, source in enumerate(self.sources, 1)
@@ -230,6 +229,6 @@ class Mixture:
 
 
 def one_of(sentences: dict[str, str]) -> str:
-    """The first of some sentences, and how many more there are."""
+    """The first of some sentences, and the number of the others."""
     first, *more = sentences.values()
     return f"{first} (and {len(more)} more)" if more else first

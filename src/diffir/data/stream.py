@@ -1,7 +1,7 @@
 """Stream: the batches of a training phase, in order, made by any number of workers.
 
-Step by step: each item of the loader is the whole batch of one step, so that neither the number of
-workers nor where a run was stopped changes a bit of it; a rank makes its share of the batch.
+Each item of the loader is the whole batch of one step, so that neither the number of workers nor a
+stop changes a bit of it; each rank makes its share of the batch.
 """
 
 import logging
@@ -31,7 +31,7 @@ PLAIN = Augment()
 
 @dataclass(frozen=True, kw_only=True)
 class Feed:
-    """Where a run's batches come from, and how LQ is made."""
+    """The source of a run's batches, and how LQ is made."""
 
     source: Source
     degradation: MakesPairs
@@ -39,32 +39,32 @@ class Feed:
     augment: Augment = PLAIN
     device: torch.device = CPU
     workers: int = 0
-    """Processes beside the one that trains."""
+    """Processes in addition to the one that trains."""
     rank: int = 0
     world: int = 1
-    """This process and the number of those that share each batch."""
+    """Number of training processes, which share each batch."""
 
     def crop_size(self, lq: int) -> CropSize:
-        """Crops of so many LQ pixels."""
+        """The size of crops with `lq` LQ pixels per side."""
         return CropSize(lq=lq, scale=self.scale, margin=self.degradation.margin(self.scale))
 
 
 @dataclass(frozen=True)
 class Made:
-    """What a worker hands over for a step; a DataError would lose its sentence on the way."""
+    """A worker's result for a step; a raised DataError would be wrapped by the loader."""
 
     content: Batch | Crops | None
     error: str = ""
     skipped: tuple[tuple[str, str], ...] = ()
 
     def pin_memory(self) -> "Made":
-        """For fast copies to a GPU; the name is what the loader looks for."""
+        """For fast copies to a GPU; torch's loader calls it by this name."""
         pinned = self.content.pin_memory() if isinstance(self.content, Crops) else self.content
         return replace(self, content=pinned)
 
 
 class Steps(Dataset[Made]):
-    """The batches of a phase by step: what runs in the workers."""
+    """The batches of a phase by step; this runs in the workers."""
 
     def __init__(
         self, feed: Feed, sizes: Callable[[int], tuple[int, int]], seed: tuple[int, ...]
@@ -91,7 +91,7 @@ class Steps(Dataset[Made]):
         return collected(samples, [draw.facts for draw in own])
 
     def batch(self, crops: Crops, step: int) -> Batch:
-        """Pairs of a step's crops, on the device."""
+        """The pairs of a step's crops, on the device."""
         feed, draws, parts = self.feed, self.draws(step), []
         if crops.photos is not None:
             mine = Draws(draws.seed, tuple(draws.indices[place] for place in crops.photo_places))
@@ -104,7 +104,7 @@ class Steps(Dataset[Made]):
         return replace(batch, facts=tuple(crop | drawn for crop, drawn in facts))
 
     def given(self, lq: torch.Tensor, gt: torch.Tensor) -> Batch:
-        """Pairs that were photographed as such."""
+        """Pairs whose LQ is given."""
         images, target = (to_images(crops, self.feed.device) for crops in (lq, gt))
         if isinstance(self.feed.degradation, SecondOrder) and self.feed.degradation.sharpen_gt:
             return Batch(lq=images, gt=sharpen(target), plain_gt=target)
@@ -112,11 +112,11 @@ class Steps(Dataset[Made]):
 
     @property
     def degrades_here(self) -> bool:
-        """Whether the workers make LQ, too, because no GPU would be faster."""
+        """Whether the workers also make LQ, because a GPU would not be faster."""
         return self.feed.device.type == "cpu" or not self.feed.degradation.on_device
 
     def __getitem__(self, step: int) -> Made:
-        """All of a step that is done in a worker."""
+        """The worker's part of a step."""
         source = self.feed.source
         known = set(source.skipped)
         try:
@@ -135,12 +135,12 @@ def on_cpu(steps: Steps) -> Steps:
 
 
 class Stream:
-    """The batches of one phase; remembers its pair pool and what it had to skip.
+    """The batches of one phase; keeps its pair pool and the names of skipped pictures.
 
     Args:
-        feed: where they come from.
-        sizes: the side of LQ and the size of the global batch at a step; with workers it has to be
-            picklable.
+        feed: the source of the batches.
+        sizes: the side of LQ and the size of the global batch at a step; picklable if there are
+            workers.
         seed: of the phase; the draws of a step come from (*seed, step).
     """
 
@@ -154,7 +154,7 @@ class Stream:
         self.pool = PairPool(pool_size) if pool_size else None
 
     def batches(self, start: int, stop: int) -> Iterator[Batch]:
-        """The batches of the steps from `start` to before `stop`, on the feed's device.
+        """The batches of the steps from `start` up to `stop`, exclusive, on the feed's device.
 
         Raises:
             DataError: when one can't be made.
@@ -167,7 +167,7 @@ class Stream:
             sampler=range(start, stop),
             num_workers=feed.workers,
             pin_memory=on_gpu and not self.steps.degrades_here,
-            generator=torch.Generator(),  # else the loader would move the global one
+            generator=torch.Generator(),  # otherwise the loader would advance the global one
             worker_init_fn=ignore_interrupts,
         )
         for step, made in zip(range(start, stop), loader, strict=True):
@@ -175,7 +175,7 @@ class Stream:
 
     @torch.no_grad()
     def finished(self, made: Made, step: int) -> Batch:
-        """What is left to be done of a step where it is trained: the device's part, the pool."""
+        """The training process's part of a step: the work on the device, and the pool."""
         self.report(made)
         feed, content = self.steps.feed, made.content
         if isinstance(content, Crops):
@@ -188,7 +188,7 @@ class Stream:
         return self.pool.exchange(batch, generator((*self.steps.seed, step), "pool", feed.rank))
 
     def report(self, made: Made) -> None:
-        """Stop for an error; remember and log what was skipped for the first time."""
+        """Raise an error; record skipped pictures, and log each of them once."""
         if made.error:
             raise DataError(made.error)
         for name, sentence in made.skipped:
@@ -197,21 +197,21 @@ class Stream:
             self.skipped[name] = sentence
 
     def state_dict(self) -> dict[str, Any]:
-        """What the next batches depend on, beside the step."""
+        """The state that the next batches depend on, besides the step."""
         return {} if self.pool is None else self.pool.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on as the stream whose state it is."""
+        """Continue the stream with this state."""
         if self.pool is not None:
             self.pool.load_state_dict(state)
 
 
 def ignore_interrupts(_worker: int) -> None:
-    """Leave Ctrl-C and SIGTERM, which reach all processes of a job, to the one that trains."""
+    """Ignore Ctrl-C and SIGTERM, which reach all processes of a job, in workers."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
 
 
 def summary_of(skipped: dict[str, str]) -> str:
-    """One line on what a run left out; empty where nothing was."""
+    """One line on the pictures that a run left out; empty if there are none."""
     return f"{len(skipped)} skipped: {one_of(skipped)}" if skipped else ""

@@ -1,11 +1,12 @@
-"""Pictures to train on without any photo: dead leaves, which have the statistics of natural ones.
+"""Synthetic pictures to train on without photos: dead leaves, which have natural statistics.
 
-Shapes whose sizes follow a power law hide each other, as things in front of things do. Colours come
-from a palette; textures from a bank of noises and stripes that every leaf shows turned, magnified
-and tilted in its own way. After Lee, Mumford & Huang, "Occlusion models for natural images", and
-Achddou et al., "Synthetic images as a regularity prior for image restoration neural networks".
+Shapes whose sizes follow a power law occlude each other, like objects in front of others. Colours
+come from a palette; textures from a bank of noises and stripes, which every leaf shows rotated,
+magnified and tilted in its own way. After Lee, Mumford & Huang, "Occlusion models for natural
+images", and Achddou et al., "Synthetic images as a regularity prior for image restoration neural
+networks".
 
-n leaves, P corners of an outline, H × W positions of the grid drawn on, finer than the picture.
+n leaves, P corners of an outline, H × W positions of the drawing grid, finer than the picture.
 """
 
 from collections.abc import Iterable
@@ -24,29 +25,30 @@ from .settings import NotNegative, NotNegativeSpan, Positive, Probability, Span,
 
 Floats: TypeAlias = NDArray[np.floating[Any]]
 Labels: TypeAlias = NDArray[np.int32]
-"""(H, W), the leaf seen at a position, 0 = what lies behind all of them."""
+"""(H, W), the leaf visible at a position, 0 = the ground behind all leaves."""
 Shape = Literal["blob", "ellipse", "polygon", "rectangle", "line"]
 
-TILE = 256  # side of a texture, which repeats; a power of two, so that a mask finds the place
+TILE = 256  # side of a periodic texture; a power of two, so that a bit mask wraps positions
 NOISES, SPOTS, STRIPES = 24, 6, 16  # textures in the bank; spots are some of the noises
-ROUND_CORNERS = 40  # of an outline that looks round
+ROUND_CORNERS = 40  # of a round outline
+PALETTE = 256  # colours of a random palette
 COLOUR_AXES = np.array([[1, 1, 1], [0.7, 0.1, -1.1], [1, -0.6, 0.2]])
-"""RGB of light, of yellow against blue and of red against green: what varies apart in photos."""
+"""RGB of brightness, yellow–blue and red–green, which vary independently in photos."""
 
 
 class DeadLeaves(Values):
-    """What is drawn. Lengths are in pixels of the picture, brightness in shares of a leaf's own."""
+    """The distribution of pictures. Lengths in pixels, brightness relative to the leaf's."""
 
     exponent: Positive = 3
-    """Radii are as frequent as r^−exponent; at 3 pictures look the same at all scales."""
+    """Radii have the density r^−exponent; at 3, pictures are scale-invariant."""
     smallest: Span = (1, 12)
-    """Radius of a picture's smallest leaves, every ratio equally likely: how busy it is."""
+    """Radius of a picture's smallest leaves, log-uniform: how busy the picture is."""
     largest: Positive = 160
     """Radius of the largest leaves."""
     cover: Span = (0.8, 4)
-    """How many leaves lie over a point on average."""
+    """Mean number of leaves that cover a point."""
     densest: Positive = 0.15
-    """Leaves per pixel are at most so many, since they take time."""
+    """Largest number of leaves per pixel, to limit the time."""
     shapes: Annotated[dict[Shape, NotNegative], AfterValidator(drawable)] = {
         "blob": 0.35,
         "ellipse": 0.15,
@@ -62,62 +64,62 @@ class DeadLeaves(Values):
     line_stretch: Span = (10, 80)
     """Length over width of lines."""
     textured: Probability = 0.85
-    """How many leaves have a texture."""
+    """Share of leaves with a texture."""
     contrast: NotNegative = 0.4
     """Standard deviation of the strongest texture."""
     striped: Probability = 0.2
-    """How many of the textures are stripes; the others are noise."""
+    """Share of textures that are stripes; the others are noise."""
     noise_slope: NotNegativeSpan = (0.5, 3)
     """β of noise with the power spectrum 1 / f^β."""
     grain: Span = (1, 8)
-    """Length over width of what noise is made of."""
+    """Length over width of the noise's structures."""
     period: Span = (5, 40)
     """Of stripes, before they are magnified."""
     magnification: Span = (0.5, 2)
     """Of a texture on a leaf."""
     tilt: NotNegative = 0.4
-    """How much the magnification may change over a leaf's radius: perspective."""
+    """Largest change of magnification over a leaf's radius, as in perspective."""
     shading: NotNegative = 0.3
-    """How much brighter one end of a leaf may be than its middle."""
+    """Largest change of brightness from a leaf's middle to its end."""
     lighting: NotNegative = 0.4
-    """The same of the picture."""
+    """The same for the whole picture."""
     relief: NotNegative = 0.3
-    """How dark shadows on the leaves below may be, and how bright the edges towards the light."""
+    """Largest strength of shadows on leaves below, and of bright edges towards the light."""
     relief_width: Span = (0.5, 4)
     """Of shadows and bright edges."""
     deep: Probability = 0.3
-    """How many pictures have leaves in focus before a background out of focus."""
+    """Share of pictures with leaves in focus in front of a background out of focus."""
     background_blur: Span = (0.7, 3)
     """σ of a background out of focus."""
     soft: Probability = 0.5
-    """How many pictures are blurred as a whole."""
+    """Share of pictures that are blurred as a whole."""
     blur: Span = (0.3, 0.9)
     """σ of a picture blurred as a whole."""
     finer: int = Field(default=2, ge=1, le=4)
-    """Positions per pixel and direction of the grid drawn on, which make edges smooth."""
+    """Supersampling factor of the drawing grid, which antialiases edges."""
 
 
 def log_uniform(span: tuple[float, float], draw: Generator, count: int = 1) -> Floats:
-    """Numbers (count,) of a range, every ratio equally likely."""
+    """Log-uniform numbers (count,)."""
     low, high = np.log(span).tolist()
     return np.exp(draw.uniform(low, high, count))
 
 
-def random_palette(draw: Generator, size: int = 256) -> Pixels:
-    """Colours (size, 3) as one photo has them: a few hues that differ most in brightness."""
+def random_palette(draw: Generator) -> Pixels:
+    """Colours (256, 3) like those of one photo: a few hues that differ mostly in brightness."""
     hues = int(draw.integers(2, 9))
     colourful = draw.uniform(0.1, 1.2)
     light = draw.normal(draw.uniform(0.25, 0.6), draw.uniform(0.1, 0.3), hues)
     yellow = draw.normal(draw.normal(0.03, 0.05), 0.1 * colourful, hues)
     red = draw.normal(0.01, 0.05 * colourful, hues)
     centres = np.stack([light, yellow, red], axis=1) @ COLOUR_AXES  # (hues, 3)
-    colours = centres[draw.integers(hues, size=size)] + draw.normal(0, 0.06, (size, 1))
+    colours = centres[draw.integers(hues, size=PALETTE)] + draw.normal(0, 0.06, (PALETTE, 1))
     return np.clip(np.round(colours * 255), 0, 255).astype(np.uint8)
 
 
 @dataclass(frozen=True)
 class Leaves:
-    """Where leaves lie on the grid, and how large they are; n of them, the first the farthest."""
+    """Positions and sizes of n leaves on the grid, the farthest first."""
 
     radius: Floats
     """(n,)"""
@@ -126,10 +128,10 @@ class Leaves:
 
 
 def radii(height: int, width: int, settings: DeadLeaves, draw: Generator) -> Floats:
-    """Radii (n,) of so many leaves that they cover a picture.
+    """Radii (n,) of as many leaves as are needed to cover a picture.
 
-    Large leaves reach into it from farther away, so that more of them are drawn than the power law
-    has at one place.
+    Large leaves reach into it from farther away, so more of them are drawn than by the power law at
+    a single point.
     """
     smallest = min(float(log_uniform(settings.smallest, draw)[0]), settings.largest)
     radius = np.geomspace(smallest, settings.largest, 200)
@@ -142,7 +144,7 @@ def radii(height: int, width: int, settings: DeadLeaves, draw: Generator) -> Flo
 
 
 def scattered(height: int, width: int, settings: DeadLeaves, draw: Generator) -> Leaves:
-    """Leaves all over a picture, before the ground, which is leaf 0."""
+    """Leaves all over a picture, in front of the ground, which is leaf 0."""
     radius = radii(height, width, settings, draw)
     centre = draw.uniform(-radius, np.stack([width + radius, height + radius])).T
     ground = np.array([[width / 2, height / 2]])
@@ -153,7 +155,7 @@ def scattered(height: int, width: int, settings: DeadLeaves, draw: Generator) ->
 
 
 def unit_outlines(shape: Shape, count: int, settings: DeadLeaves, draw: Generator) -> Floats:
-    """Outlines (n, P, 2) about the origin, of about the area of a square of side 2."""
+    """Outlines (n, P, 2) about the origin, with about the area of a square of side 2."""
     if shape in ("rectangle", "line"):
         square = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]], np.float32)
         return np.broadcast_to(square, (count, 4, 2))
@@ -171,7 +173,7 @@ def unit_outlines(shape: Shape, count: int, settings: DeadLeaves, draw: Generato
 
 
 def outlines(leaves: Leaves, settings: DeadLeaves, draw: Generator) -> list[list[float]]:
-    """The corners x, y, x, y and so on of every leaf but the ground."""
+    """The corners x, y, x, y … of every leaf except the ground."""
     names: list[Shape] = list(settings.shapes)
     odds = np.array([settings.shapes[name] for name in names])
     kind = draw.choice(len(names), size=len(leaves.radius), p=odds / odds.sum())
@@ -193,7 +195,7 @@ def outlines(leaves: Leaves, settings: DeadLeaves, draw: Generator) -> list[list
 
 
 def painted(height: int, width: int, shapes: Iterable[list[float]]) -> Labels:
-    """Leaves 1, 2 and so on painted over each other; (H, W)."""
+    """Leaves 1, 2 … painted over each other; (H, W)."""
     canvas = Image.new("I", (width, height))
     paint = ImageDraw.Draw(canvas)
     for leaf, corners in enumerate(shapes, start=1):
@@ -202,7 +204,7 @@ def painted(height: int, width: int, shapes: Iterable[list[float]]) -> Labels:
 
 
 def standard(field: Floats) -> Floats:
-    """The texture with mean 0 and deviation 1."""
+    """The texture with mean 0 and standard deviation 1."""
     return (field - field.mean()) / field.std()
 
 
@@ -216,7 +218,7 @@ def noise(slope: float, grain: float, draw: Generator) -> Floats:
 
 
 def stripes(period: float, draw: Generator) -> Floats:
-    """Stripes or checks (TILE, TILE), straight or bent, soft or sharp, thin or wide."""
+    """Stripes or checks (TILE, TILE), straight or curved, soft or sharp, thin or wide."""
     phase = np.arange(TILE) * (2 * np.pi * max(round(TILE / period), 1) / TILE)
     bend = draw.choice([0, 0.5, 2]) * noise(4, 1, draw)
     wave = np.sin(phase + bend)
@@ -229,9 +231,9 @@ def stripes(period: float, draw: Generator) -> Floats:
 def textures(
     slope: tuple[float, float], grain: tuple[float, float], period: tuple[float, float]
 ) -> Floats:
-    """The bank (NOISES + STRIPES, TILE, TILE), always the same for the same numbers.
+    """The bank (NOISES + STRIPES, TILE, TILE), deterministic.
 
-    Made once: to make noise for every picture would take longer than all the rest.
+    Cached: making noise for every picture would take longer than all the rest.
     """
     draw = np.random.default_rng(0)
     grains = log_uniform(grain, draw, NOISES)
@@ -244,13 +246,13 @@ def textures(
 
 
 def directions(size: Floats, draw: Generator) -> Floats:
-    """Vectors (2, n) of the sizes (n,), in all directions."""
+    """Vectors (2, n) with lengths (n,) in random directions."""
     angle = draw.uniform(0, 2 * np.pi, len(size))
     return size * np.stack([np.cos(angle), np.sin(angle)])
 
 
 def slopes(labels: Labels, leaves: Leaves, slope: Floats) -> Floats:
-    """Heights (H, W) of what is 0 at the centres of the leaves and rises by `slope` (2, n)."""
+    """Heights (H, W) of planes that are 0 at the leaves' centres and have the gradients (2, n)."""
     start = -(slope * leaves.centre.T).sum(axis=0)
     planes = np.stack([*slope, start]).astype(np.float32)
     across, down, start = np.take(planes, labels, axis=1)
@@ -260,7 +262,7 @@ def slopes(labels: Labels, leaves: Leaves, slope: Floats) -> Floats:
 
 
 def pattern(labels: Labels, leaves: Leaves, settings: DeadLeaves, draw: Generator) -> Floats:
-    """The textures (H, W) of the leaves where they are seen, of deviation 1."""
+    """The textures (H, W) of the visible leaves, with standard deviation 1."""
     count = len(leaves.radius)
     bank = textures(settings.noise_slope, settings.grain, settings.period)
     striped = draw.random(count) < settings.striped
@@ -299,7 +301,7 @@ def coloured(
 
 
 def relief(labels: Labels, settings: DeadLeaves, draw: Generator) -> Floats:
-    """What light from one side does to the brightness (H, W) beside the edges of leaves."""
+    """Factors of brightness (H, W): shadows and bright edges from light on one side."""
     length = log_uniform(settings.relief_width, draw) * settings.finer
     across, down = np.rint(directions(length, draw)[:, 0]).astype(int)
     rows = np.clip(np.arange(labels.shape[0]) + down, 0, labels.shape[0] - 1)
@@ -310,7 +312,7 @@ def relief(labels: Labels, settings: DeadLeaves, draw: Generator) -> Floats:
 
 
 def reduced(fine: Floats | NDArray[np.bool_], finer: int) -> Floats:
-    """The mean of every pixel's positions, (..., H, W) to (..., H / finer, W / finer)."""
+    """The mean over every pixel's positions, (..., H, W) to (..., H / finer, W / finer)."""
     steps = range(finer)
     parts = (fine[..., row::finer, column::finer] for row in steps for column in steps)
     return sum(parts, np.zeros((), np.float32)) / np.float32(finer**2)
@@ -319,7 +321,7 @@ def reduced(fine: Floats | NDArray[np.bool_], finer: int) -> Floats:
 def layer(
     height: int, width: int, settings: DeadLeaves, draw: Generator, palette: Pixels
 ) -> tuple[Floats, Floats]:
-    """Leaves (3, height, width) about [0, 1] on a ground, and how much they hide of it."""
+    """Leaves on a ground (3, height, width), about [0, 1], and their coverage of it."""
     leaves = scattered(height, width, settings, draw)
     finer = settings.finer
     labels = painted(height * finer, width * finer, outlines(leaves, settings, draw))
@@ -328,7 +330,7 @@ def layer(
 
 
 def lit(image: Floats, settings: DeadLeaves, draw: Generator) -> Floats:
-    """(3, H, W) with more light at one side than at the other."""
+    """(3, H, W) with a linear change of light across it."""
     height, width = image.shape[1:]
     size = 2 * draw.uniform(0, settings.lighting) / max(height, width)
     across, down = directions(np.array([size]), draw)[:, 0]
@@ -337,7 +339,7 @@ def lit(image: Floats, settings: DeadLeaves, draw: Generator) -> Floats:
 
 
 def blurred(image: Floats, sigma: float) -> Floats:
-    """(3, H, W) as a soft lens sees it, clipped to [0, 1]."""
+    """(3, H, W) with Gaussian blur, clipped to [0, 1]."""
     picture = Image.fromarray(to_bytes(image)).filter(ImageFilter.GaussianBlur(sigma))
     return np.asarray(picture, np.float32).transpose(2, 0, 1) / 255
 
@@ -349,10 +351,10 @@ def to_bytes(image: Floats) -> Pixels:
 
 
 def checked(palette: Pixels) -> Pixels:
-    """A palette, refused unless colours can be drawn from it."""
+    """Check that colours can be drawn from a palette."""
     if palette.ndim != 2 or palette.shape[1] != 3 or not len(palette) or palette.dtype != np.uint8:
         raise ValueError(
-            f"palette {palette.shape} {palette.dtype} found; wanted is (N, 3) uint8, N at least 1"
+            f"palette {palette.shape} {palette.dtype} found; wanted (N, 3) uint8, N at least 1"
         )
     return palette
 
@@ -366,11 +368,11 @@ def dead_leaves(
 ) -> NDArray[np.uint8]:
     """One picture (height, width, 3), 0 to 255; the same generator gives the same bits.
 
-    `palette` (N, 3) holds the colours to draw from, pixels of a photo say; without it every picture
-    invents its own.
+    `palette` (N, 3) has the colours to draw from, such as the pixels of a photo; by default it is
+    random.
 
     Raises:
-        ValueError: when there is no pixel to draw, or `palette` is not (N, 3) bytes.
+        ValueError: when a side is below 1, or `palette` is not (N, 3) uint8.
     """
     if height < 1 or width < 1:
         raise ValueError(f"{height} × {width} pixels found; at least 1 × 1 is wanted")

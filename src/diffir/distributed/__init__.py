@@ -1,4 +1,4 @@
-"""Beyond one machine: a folder restored by a Ray cluster, or by the processes of torchrun."""
+"""Folders restored by a Ray cluster, or by the processes that torchrun starts."""
 
 from .cluster import cluster
 from .on_ray import restore_on_ray

@@ -1,4 +1,4 @@
-"""The Ray cluster that restores: one that runs somewhere, or one of this machine's cores."""
+"""Connecting to a Ray cluster: a running one, or a local one on this machine's cores."""
 
 import logging
 import os
@@ -13,23 +13,24 @@ from diffir.errors import DeviceError
 from diffir.libraries import needed
 
 LOCAL = "local"
-"""Instead of an address: a cluster of this machine alone, which ends with the block."""
+"""In place of an address: a cluster on this machine only, stopped at the end of the block."""
 STORE = 200_000_000
-"""Bytes of a local cluster's shared memory; what does not fit is put on the disk by Ray."""
+"""Bytes of a local cluster's shared memory; Ray spills the rest to disk."""
 
-PATIENCE = 10  # seconds
+CONNECT_TIMEOUT = 10  # seconds
 
 
 @contextmanager
 def cluster(address: str = LOCAL, cores: int | None = None) -> Iterator[None]:
-    """Be connected to a Ray cluster.
+    """Connect to a Ray cluster for the length of the block.
 
     Args:
         address: `local`, `auto` (the one that runs on this machine), `host:port`, `ray://host:port`.
-        cores: of a local cluster; None: all of this machine.
+        cores: of a local cluster; None: all cores of this machine.
 
     Raises:
-        DeviceError: when Ray is not installed, or nothing answers at the address.
+        DeviceError: when nothing answers at the address.
+        MissingLibraryError: when Ray is not installed.
     """
     ray = imported()
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
@@ -41,7 +42,7 @@ def cluster(address: str = LOCAL, cores: int | None = None) -> Iterator[None]:
         with sigterm_kept():
             ray.init(address=address, **options)
     except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
-        raise nobody_at(address, error) from error
+        raise no_cluster(address, error) from error
     try:
         yield
     finally:
@@ -50,7 +51,7 @@ def cluster(address: str = LOCAL, cores: int | None = None) -> Iterator[None]:
 
 @contextmanager
 def sigterm_kept() -> Iterator[None]:
-    """Undo that Ray ends the process at a SIGTERM without a word; it does so in the main thread."""
+    """Restore the SIGTERM handler, which Ray replaces in the main thread by a silent exit."""
     before = signal.getsignal(signal.SIGTERM)
     yield
     if current_thread() is main_thread():
@@ -60,7 +61,7 @@ def sigterm_kept() -> Iterator[None]:
 def imported() -> Any:
     """The module `ray`, which sends no telemetry; raises MissingLibraryError."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Its new default, without the warning of that
+    # Ray's new default, set here to avoid its warning about the change
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     with needed("ray", "a cluster"):
         import ray
@@ -68,23 +69,23 @@ def imported() -> Any:
 
 
 def require_listener(address: str) -> None:
-    """Raise DeviceError where nothing listens at once, for Ray itself asks for minutes."""
+    """Raise DeviceError at once if nothing listens: Ray itself would retry for minutes."""
     host, _, port = address.rpartition("/")[2].rpartition(":")
     if host and port.isdigit():
         try:
-            socket.create_connection((host, int(port)), timeout=PATIENCE).close()
+            socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT).close()
         except (OSError, OverflowError) as error:
-            raise nobody_at(address, error) from error
+            raise no_cluster(address, error) from error
 
 
-def nobody_at(address: str, error: Exception) -> DeviceError:
-    """What to say where no cluster is."""
+def no_cluster(address: str, error: Exception) -> DeviceError:
+    """The error if no cluster is found at an address."""
     return DeviceError(
         f"no Ray cluster at {address} ({first_line(error)}); start one with `ray start --head`, "
-        f"or take `{LOCAL}` for this machine alone"
+        f"or use `{LOCAL}` for this machine only"
     )
 
 
 def first_line(error: Exception) -> str:
-    """The beginning of what Ray says, which may be pages."""
+    """The first line of an error message of Ray, which may be pages long."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

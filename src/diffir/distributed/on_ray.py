@@ -1,6 +1,6 @@
-"""Many files on a Ray cluster: actors that hold the network restore, the driver alone writes.
+"""Many files on a Ray cluster: actors hold the network and restore; only the driver writes.
 
-Actors of our own: Ray Data's would for ever try a file that its processes die at.
+The actors are our own because Ray Data retries a file that kills its process for ever.
 """
 
 import logging
@@ -24,10 +24,10 @@ from diffir.threads import Answer, Threads
 from .cluster import first_line, imported
 from .ray_worker import Worker
 
-LIVES = 3
-"""Processes that may die at one file before it fails, or one after another at their start."""
-AT_A_WORKER = 2  # one under work, and one that waits there, so that no worker waits for the driver
-SAVING = 16  # files that are written at once: what an object store wants
+MAX_DEATHS = 3
+"""Process deaths after which a file fails, or failed starts in a row after which the run does."""
+TASKS_PER_ACTOR = 2  # one running and one queued, so that no actor waits for the driver
+SAVING = 16  # files written at once: object stores need concurrency
 logger = logging.getLogger(__name__)
 
 Actor: TypeAlias = Any
@@ -35,17 +35,17 @@ Ref: TypeAlias = Any
 
 
 @dataclass(frozen=True, kw_only=True)
-class Errand:
-    """What an actor was asked for: a file, or, without one, to get ready."""
+class Task:
+    """A call of an actor: to restore a file, or, without one, to load the network."""
 
     actor: Actor
     job: Job | None = None
     deaths: int = 0
-    """Of processes that were at this file."""
+    """Processes that died while restoring this file."""
 
 
-UnderWay: TypeAlias = dict[Ref, Errand]
-"""In the order in which it was asked for, which is that in which each actor works."""
+UnderWay: TypeAlias = dict[Ref, Task]
+"""In order of submission, which is the order in which each actor works."""
 
 
 def restore_on_ray(
@@ -63,37 +63,37 @@ def restore_on_ray(
 ) -> Generator[Outcome, None, None]:
     """As `restore_in_processes`, on the Ray cluster that `cluster` is connected to.
 
-    Each actor builds its restorer once and reads its pictures by itself, so their paths, and that
-    of weights that are not bundled, must lead somewhere on every machine. Results come here to be
-    written; no more are made ahead than two for each actor and 16 that are being written. A file
-    whose process or machine dies is given to another one, and fails after three deaths.
+    Each actor builds its restorer once and reads its own pictures, so their paths, and that of
+    weights that are not bundled, must be valid on every machine. Results are sent here to be
+    written; at most two per actor and 16 being written are in flight. A file whose process or
+    machine dies is retried on another one, and fails after three deaths.
 
     Args:
-        workers: actors; None: as many as the cluster has room for now.
-        cores: of each actor, and its threads.
-        gpus: of each actor; a half lets two share one, so that one computes while the other reads.
-            None: one, where the cluster has any.
+        workers: number of actors; None: as many as the cluster has room for now.
+        cores: per actor, also its number of threads.
+        gpus: per actor; with 0.5, two share one, so that one computes while the other reads.
+            None: one, if the cluster has any.
 
     Raises:
         DiffIRError: what `build` raises in a worker.
-        DeviceError: when no machine can hold a worker, none could start, or one has another version
-            of diffir.
+        DeviceError: when no machine can hold a worker, no worker starts, or one has another
+            version of diffir.
     """
     ray = imported()
     if gpus is None:
         gpus = min(1, ray.cluster_resources().get("GPU", 0))
-    most = room(ray.nodes(), cores, gpus)  # raises where there is none: Ray would wait for ever
+    most = room(ray.nodes(), cores, gpus)  # raises if there is none: Ray would wait for ever
     workers = min(workers or most, len(jobs))
     step = partial(make, seed=seed, overwrite=overwrite, max_pixels=max_pixels)
-    # No restarts by Ray: what was lost, and with what it died, is counted here.
+    # No restarts by Ray: deaths are counted here, per file.
     actor = ray.remote(num_cpus=cores, num_gpus=gpus, max_restarts=0, max_task_retries=0)(Worker)
-    hire = partial(
+    start = partial(
         actor.remote, build, step, folder=str(Path.cwd()), threads=cores, workers=workers
     )
-    waiting = deque(Errand(actor=None, job=job) for job in jobs)
-    crew = Crew(ray=ray, hire=hire, ask=partial(known_to, manifest), waiting=waiting)
+    waiting = deque(Task(actor=None, job=job) for job in jobs)
+    pool = Pool(ray=ray, start=start, known=partial(known_to, manifest), waiting=waiting)
     outcomes = saved(
-        results_of(crew, workers), partial(save_encoded, manifest=manifest, overwrite=overwrite)
+        results_of(pool, workers), partial(save_encoded, manifest=manifest, overwrite=overwrite)
     )
     for done, outcome in enumerate(outcomes, start=1):
         if progress is not None:
@@ -102,7 +102,7 @@ def restore_on_ray(
 
 
 def room(nodes: Iterable[dict[str, Any]], cores: int, gpus: float) -> int:
-    """How many actors the machines of a cluster hold; raises DeviceError where it is none."""
+    """How many actors fit on the machines of a cluster; raises DeviceError if none does."""
     found = [node["Resources"] for node in nodes if node["Alive"]]
     fits = [
         min(int(has.get("CPU", 0) // cores), int(has.get("GPU", 0) // gpus) if gpus else 1 << 30)
@@ -111,105 +111,105 @@ def room(nodes: Iterable[dict[str, Any]], cores: int, gpus: float) -> int:
     if sum(fits) == 0:
         there = ", ".join(f"{has.get('CPU', 0):g} and {has.get('GPU', 0):g}" for has in found)
         raise DeviceError(
-            f"a worker wants {cores} cores and {gpus:g} GPUs; the cluster's machines have {there}, "
-            "so ask for less"
+            f"a worker needs {cores} cores and {gpus:g} GPUs, the cluster's machines have {there}; "
+            "request less"
         )
     return sum(fits)
 
 
-def results_of(crew: "Crew", workers: int) -> Iterator[Encoded | Outcome]:
-    """What the actors make of the jobs; however it ends, no actor is left."""
+def results_of(pool: "Pool", workers: int) -> Iterator[Encoded | Outcome]:
+    """The actors' results for all jobs; the actors are killed at the end, also after an error."""
     try:
         for _ in range(workers):
-            crew.begin()
-        while crew.has_work():
-            message = crew.next_message()
+            pool.add_actor()
+        while pool.has_work():
+            message = pool.next_message()
             if isinstance(message, DiffIRError):
                 raise message
             if message is not None:
                 yield message
     finally:
-        for actor in crew.actors:
-            crew.ray.kill(actor)
-    if crew.waiting:
+        for actor in pool.actors:
+            pool.ray.kill(actor)
+    if pool.waiting:
         raise DeviceError(
-            f"no worker could start on the cluster ({crew.reason}); see the logs of Ray"
+            f"no worker could start on the cluster ({pool.reason}); see the logs of Ray"
         )
 
 
 @dataclass(kw_only=True)
-class Crew:
-    """The actors that live, and what they were asked for."""
+class Pool:
+    """The live actors, their tasks, and the tasks that wait for an actor."""
 
     ray: Any
-    hire: Callable[[], Actor]
-    ask: Callable[[Job], Known | None]
-    waiting: deque[Errand]
+    start: Callable[[], Actor]
+    known: Callable[[Job], Known | None]
+    waiting: deque[Task]
     actors: list[Actor] = field(default_factory=list)
     under_way: UnderWay = field(default_factory=dict)
-    stillborn: int = 0
-    """Actors that died before they were ready, since one was."""
+    failed_starts: int = 0
+    """Actors that died before they were ready, since the last successful start."""
     reason: str = ""
-    """What the last one died of."""
+    """Why the last one died."""
 
-    def begin(self) -> None:
-        """One more actor, which may have to wait until the cluster has room for it."""
-        actor = self.hire()
+    def add_actor(self) -> None:
+        """Start an actor; Ray waits until the cluster has room for it."""
+        actor = self.start()
         self.actors.append(actor)
-        self.under_way[actor.prepare.remote()] = Errand(actor=actor)
+        self.under_way[actor.prepare.remote()] = Task(actor=actor)
 
     def assign(self, actor: Actor) -> None:
-        """Give an actor what it may have; near the end no more than one, for others are idle."""
-        wanted = AT_A_WORKER if len(self.waiting) > len(self.actors) else 1
-        has = sum(errand.actor is actor for errand in self.under_way.values())
+        """Fill an actor's queue; near the end with one task only, because others are idle."""
+        wanted = TASKS_PER_ACTOR if len(self.waiting) > len(self.actors) else 1
+        has = sum(task.actor is actor for task in self.under_way.values())
         for _ in range(min(wanted - has, len(self.waiting))):
-            errand = replace(self.waiting.popleft(), actor=actor)
-            assert errand.job is not None
-            self.under_way[actor.restore.remote(errand.job, self.ask(errand.job))] = errand
+            task = replace(self.waiting.popleft(), actor=actor)
+            assert task.job is not None
+            self.under_way[actor.restore.remote(task.job, self.known(task.job))] = task
 
     def has_work(self) -> bool:
-        """Whether a file is to come; nobody waits for those who get ready, or for room."""
+        """Whether more results can come; actors that are still starting don't count at the end."""
         if self.waiting:
             return bool(self.under_way)
-        return any(errand.job is not None for errand in self.under_way.values())
+        return any(task.job is not None for task in self.under_way.values())
 
     def next_message(self) -> Encoded | Outcome | DiffIRError | None:
-        """Wait for what comes first: a result, what a worker can't load, or None."""
+        """Wait for the next event: a result, a worker's error in loading, or None for neither."""
         (ref,), _ = self.ray.wait(list(self.under_way))
         actor = self.under_way[ref].actor
         try:
             message = self.ray.get(ref)
         except lost(self.ray) as error:
-            return self.bury(actor, first_line(error))
+            return self.on_death(actor, first_line(error))
         job = self.under_way.pop(ref).job
         if job is None and not isinstance(message, DiffIRError):
             require_version(message)
-            self.stillborn = 0
+            self.failed_starts = 0
         self.assign(actor)
         return message if job is not None or isinstance(message, DiffIRError) else None
 
-    def bury(self, actor: Actor, reason: str) -> Outcome | None:
-        """Let others do what a dead actor was asked for; the outcome of a file that killed many."""
-        logger.warning("a worker died (%s); what it had goes to others", reason)
+    def on_death(self, actor: Actor, reason: str) -> Outcome | None:
+        """Requeue the tasks of a dead actor; returns the outcome of a file that killed too many."""
+        logger.warning("a worker died (%s); its files go to other workers", reason)
         self.reason = reason
         self.actors.remove(actor)
-        self.ray.kill(actor)  # one that is only out of reach
+        self.ray.kill(actor)  # it may only be unreachable
         first, *others = take_from(self.under_way, actor)
         self.waiting.extendleft(reversed(others))
         outcome = None
         if first.job is None:
-            self.stillborn += 1
-        elif first.deaths + 1 < LIVES:
+            self.failed_starts += 1
+        elif first.deaths + 1 < MAX_DEATHS:
             self.waiting.appendleft(replace(first, deaths=first.deaths + 1))
         else:
             outcome = killed(first.job, reason)
-        if self.waiting and self.stillborn < LIVES:
-            self.begin()
+        if self.waiting and self.failed_starts < MAX_DEATHS:
+            self.add_actor()
         return outcome
 
 
 def lost(ray: Any) -> tuple[type[Exception], ...]:
-    """What Ray raises where a process, its machine or what it made is gone."""
+    """What Ray raises when a process, its machine or its result is lost."""
     errors = ray.exceptions
     return (
         errors.RayActorError,
@@ -220,23 +220,23 @@ def lost(ray: Any) -> tuple[type[Exception], ...]:
     )
 
 
-def take_from(under_way: UnderWay, actor: Actor) -> list[Errand]:
-    """What an actor was asked for and has not handed over, taken out; first what it was at."""
-    refs = [ref for ref, errand in under_way.items() if errand.actor is actor]
+def take_from(under_way: UnderWay, actor: Actor) -> list[Task]:
+    """Remove an actor's unfinished tasks; the first is the one it was working on."""
+    refs = [ref for ref, task in under_way.items() if task.actor is actor]
     return [under_way.pop(ref) for ref in refs]
 
 
 def killed(job: Job, reason: str) -> Outcome:
-    """The outcome of a job that several processes died of."""
+    """The outcome of a job that killed several processes."""
     return Outcome(
         job=job,
-        error=f"{job.source}: {LIVES} processes died at it ({reason}), often for want of memory; "
-        "give fewer --workers or a smaller --memory",
+        error=f"{job.source}: {MAX_DEATHS} processes died restoring it ({reason}), probably out of "
+        "memory; use fewer --workers or a smaller --memory",
     )
 
 
 def require_version(found: str) -> None:
-    """Raise DeviceError where a worker is another program than this, which says what it made."""
+    """Raise DeviceError if a worker has another version, since results are labelled with ours."""
     if found != __version__:
         raise DeviceError(
             f"a worker has diffir {found}, this is {__version__}; install one on all machines"
@@ -246,7 +246,7 @@ def require_version(found: str) -> None:
 def saved(
     results: Iterator[Encoded | Outcome], save: Callable[[Encoded | Outcome], Outcome]
 ) -> Iterator[Outcome]:
-    """The outcomes of results that threads save, in the results' order."""
+    """Save results in threads; yields the outcomes in the results' order."""
     with Threads(SAVING, finish=True) as threads:
         under_way: deque[Answer[Outcome]] = deque()
         for result in results:

@@ -1,7 +1,7 @@
-"""A folder shared by the processes that torchrun starts, on one machine or on many, without Ray.
+"""A folder split among the processes that torchrun starts, on one machine or on many, without Ray.
 
-Each restores its own part and writes it, with its own file of the manifest: nothing goes through
-one process but, at the end, the numbers for a report.
+Each process restores and writes its own part and its own manifest file; only the numbers for the
+final report are gathered.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from torch import distributed
 from diffir.errors import PictureError
 from diffir.inference.jobs import Job
 
-TOLD = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-"""What torchrun puts into the environment of each of its processes."""
-LONGEST = timedelta(days=30)  # that one waits at the end for the slowest
+ENVIRONMENT = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+"""What torchrun sets in the environment of each process."""
+TIMEOUT = timedelta(days=30)  # of waiting at the end for the slowest process
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rank:
-    """Which of the processes that share the work this is."""
+    """The number of this process among those that share the work."""
 
     number: int
     of: int
 
     def part(self, jobs: Sequence[Job]) -> list[Job]:
-        """Every `of`-th job, after all processes agreed on which jobs there are.
+        """Every `of`-th job, after checking that all processes see the same jobs.
 
         Raises:
             PictureError: when they don't see the same pictures.
@@ -43,19 +43,19 @@ class Rank:
         if any(other != seen[0] for other in seen):
             counts = ", ".join(str(count) for _, count in seen)
             raise PictureError(
-                f"the processes see different pictures ({counts} of them); let all machines see "
-                "one disk or store, and nobody add pictures while they start"
+                f"the processes see different pictures ({counts} of them); give all machines the "
+                "same disk or store, and add no pictures while they start"
             )
         return list(jobs[self.number :: self.of])
 
 
 @contextmanager
 def rank_of_torchrun() -> Iterator[Rank | None]:
-    """Be connected to the other processes of torchrun; None where this one is alone."""
-    if not all(name in os.environ for name in TOLD) or os.environ["WORLD_SIZE"] == "1":
+    """Connect to the other processes of torchrun; yields None if there are none."""
+    if not all(name in os.environ for name in ENVIRONMENT) or os.environ["WORLD_SIZE"] == "1":
         yield None
         return
-    distributed.init_process_group("gloo", timeout=LONGEST)
+    distributed.init_process_group("gloo", timeout=TIMEOUT)
     try:
         yield Rank(number=distributed.get_rank(), of=distributed.get_world_size())
     finally:
@@ -71,17 +71,17 @@ def gathered(numbers: Sequence[int]) -> list[list[int]]:
 
 
 def summed(numbers: Sequence[int]) -> list[int]:
-    """The sums over all processes, for one report of all."""
+    """The sums over all processes, for one report."""
     return [sum(column) for column in zip(*gathered(numbers), strict=True)]
 
 
 def device_of_rank(device: str) -> str:
-    """The device of a process: its own GPU where several share a machine's; else as it was."""
+    """The device of a process: its own GPU if processes share a machine; else unchanged."""
     if device not in ("auto", "cuda") or not torch.cuda.is_available():
         return device
     return f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % torch.cuda.device_count()}"
 
 
 def processes_here() -> int:
-    """How many of the processes run on this machine, and share its memory."""
+    """How many of the processes run on this machine and share its memory."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", 1))

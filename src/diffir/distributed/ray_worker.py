@@ -1,4 +1,4 @@
-"""What runs in a process of a Ray cluster: a restorer, for file after file."""
+"""The actor in each process of a Ray cluster: a restorer that takes file after file."""
 
 import os
 from contextlib import suppress
@@ -17,19 +17,19 @@ from .cluster import imported
 
 
 class Worker:
-    """An actor; it writes nothing, so it may be killed at any moment."""
+    """An actor; it writes nothing, so it can be killed at any moment."""
 
     def __init__(
         self, build: Build, step: Step, *, folder: str, threads: int, workers: int
     ) -> None:
-        """Make a worker that is not ready yet.
+        """Make a worker, to be completed by `prepare`.
 
         Args:
-            build: what makes the restorer.
-            step: what makes a file of a job.
-            folder: the driver's, which relative paths start from, where this machine has it.
-            threads: of each picture.
-            workers: of the cluster, some of them perhaps on this machine.
+            build: makes the restorer.
+            step: makes the output file of a job.
+            folder: the driver's working directory, used here too if it exists.
+            threads: per picture.
+            workers: number of workers in the cluster, some of them perhaps on this machine.
         """
         self.build = build
         self.step = step
@@ -40,7 +40,7 @@ class Worker:
         torch.set_num_threads(threads)
 
     def prepare(self) -> str | DiffIRError:
-        """Load the network: the version of diffir, or what is wrong, a value for its sentence."""
+        """Load the network; returns the version of diffir, or the error as a value."""
         try:
             self.restorer = self.build()
         except DiffIRError as error:
@@ -50,17 +50,17 @@ class Worker:
         return __version__
 
     def restore(self, job: Job, known: Known | None) -> Encoded | Outcome:
-        """The file of a job, or why there is none."""
+        """The output file of a job, or its outcome without one."""
         return self.step(self.restorer, job, known)
 
     def share_of_memory(self) -> int | None:
-        """Bytes that are free here for each of the workers that this machine has room for."""
+        """Free bytes for each of the workers that fit on this machine."""
         free = default_budget(self.restorer.device)
         return None if free is None else free // min(self.workers, neighbours(self.threads))
 
 
 def neighbours(cores: int) -> int:
-    """The workers of so many cores that this machine has room for."""
+    """How many workers of this many cores fit on this machine."""
     ray = imported()
     here = ray.get_runtime_context().get_node_id()
     found = next(node["Resources"] for node in ray.nodes() if node["NodeID"] == here)

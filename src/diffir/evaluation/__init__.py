@@ -1,6 +1,6 @@
-"""How good a restored picture is, by the protocols of the papers.
+"""The quality of restored pictures, by the protocols of the papers.
 
-Names are imported when first used, for torch takes a second.
+Names are imported when first used, since importing torch takes a second.
 """
 
 from importlib import import_module

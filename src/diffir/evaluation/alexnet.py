@@ -10,17 +10,17 @@ from diffir.losses.features import Frozen
 ALEXNET_WEIGHTS = PublicWeights(
     "alexnet-owt-7be5be79.pth", "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
 )
-"""torchvision's, learned on ImageNet."""
+"""torchvision's, trained on ImageNet."""
 
 DIMS = (1, 3, 6, 4, 4)
 """Channels of the five convolutions, in widths."""
 
 
 class AlexNet(Frozen):
-    """AlexNet in the version of one tower (Krizhevsky 2014), giving what its ReLUs say."""
+    """AlexNet with one tower (Krizhevsky 2014), which returns the outputs of its ReLUs."""
 
     least = 31
-    """The smallest side that leaves something of the last feature."""
+    """The smallest side for which the last feature is not empty."""
 
     def __init__(self, width: int = 64) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class AlexNet(Frozen):
         for dim, wider in zip([second, *rest], rest, strict=False):
             layers += [nn.Conv2d(dim, wider, 3, padding=1), nn.ReLU()]
         self.features = nn.Sequential(*layers)
-        self.rest()
+        self.freeze()
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Five features, at about 1/4, 1/8, 1/16, 1/16 and 1/16 of H × W."""

@@ -1,6 +1,6 @@
-"""What people did before networks: the figures that any restoration has to beat.
+"""Classical baselines, which any network should beat.
 
-Each takes LQ (B, 3, h, w) in [0, 1] and gives (B, 3, H, W) in [0, 1].
+Each maps LQ (B, 3, h, w) in [0, 1] to (B, 3, H, W) in [0, 1].
 """
 
 from collections.abc import Callable
@@ -26,17 +26,17 @@ TINY = 1e-12
 
 
 def nearest(lq: Tensor, scale: int) -> Tensor:
-    """Every pixel as a square."""
+    """Nearest-neighbour interpolation."""
     return lq.repeat_interleave(scale, dim=-2).repeat_interleave(scale, dim=-1)
 
 
 def bicubic(lq: Tensor, scale: int) -> Tensor:
-    """MATLAB's imresize, which SR papers print, clipped."""
+    """MATLAB's imresize, the baseline of SR papers, clipped."""
     return imresize(lq, scale).clamp(0, 1)
 
 
 def lanczos(lq: Tensor, scale: int) -> Tensor:
-    """Pillow's, with three lobes, in float32 and clipped."""
+    """Pillow's Lanczos filter with three lobes, in float32, clipped."""
     size = (lq.shape[-1] * scale, lq.shape[-2] * scale)
     planes = [
         np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.LANCZOS))
@@ -47,14 +47,14 @@ def lanczos(lq: Tensor, scale: int) -> Tensor:
 
 
 def unsharp_mask(lq: Tensor, sigma: float = 1.5, amount: float = 1.0) -> Tensor:
-    """What a Gaussian blur takes away, added once more."""
+    """Unsharp masking: add the difference from a Gaussian blur."""
     kernel = gaussian_kernel(2 * round(4 * sigma) + 1, (sigma, sigma))
     blurred = filter2d(lq, kernel.expand(len(lq), -1, -1))
     return (lq + amount * (lq - blurred)).clamp(0, 1)
 
 
 def transfer(kernel: Tensor, like: Tensor) -> Tensor:
-    """What convolving with a kernel (k, k), k odd, does to the waves of (…, H, W): (H, W/2 + 1)."""
+    """The transfer function (H, W/2 + 1) of a kernel (k, k), k odd, for images (…, H, W)."""
     height, width = like.shape[-2:]
     side = len(kernel)
     padded = F.pad(kernel.to(like), (0, width - side, 0, height - side))
@@ -62,13 +62,13 @@ def transfer(kernel: Tensor, like: Tensor) -> Tensor:
     return torch.fft.rfft2(centred)
 
 
-def filtered(image: Tensor, waves: Tensor) -> Tensor:
-    """(…, H, W), as on a torus, with its waves multiplied."""
-    return torch.fft.irfft2(torch.fft.rfft2(image) * waves, s=image.shape[-2:])
+def filtered(image: Tensor, spectrum: Tensor) -> Tensor:
+    """(…, H, W), periodic, with its spectrum multiplied by another."""
+    return torch.fft.irfft2(torch.fft.rfft2(image) * spectrum, s=image.shape[-2:])
 
 
 def on_torus(restore: Callable[[Tensor], Tensor], lq: Tensor, kernel: Tensor) -> Tensor:
-    """Restore with mirrored borders around, lest opposite ones blur into each other."""
+    """Restore with mirrored borders, so that opposite ones do not blur into each other."""
     margin = min(2 * len(kernel), *(side - 1 for side in lq.shape[-2:]))
     padded = F.pad(lq.double(), [margin] * 4, mode="reflect")
     restored = restore(padded)[..., margin : margin + lq.shape[-2], margin : margin + lq.shape[-1]]
@@ -76,47 +76,47 @@ def on_torus(restore: Callable[[Tensor], Tensor], lq: Tensor, kernel: Tensor) ->
 
 
 def wiener(lq: Tensor, kernel: Tensor, balance: float = 1e-3) -> Tensor:
-    """Deconvolution with a known kernel (k, k), in one step (Wiener; Hunt 1973).
+    """Deconvolution with a known kernel (k, k) in one step (Wiener; Hunt 1973).
 
-    `balance` weighs small differences of neighbours against fidelity; it grows with the noise.
+    `balance` weights smoothness against fidelity; noisier pictures need more.
     """
     return on_torus(lambda image: wiener_on_torus(image, kernel, balance), lq, kernel)
 
 
 def wiener_on_torus(image: Tensor, kernel: Tensor, balance: float) -> Tensor:
-    """Multiply waves by K* / (|K|² + balance · |∇|²), for photos have the spectrum 1 / |∇|²."""
-    waves = transfer(kernel, image)
-    rough = transfer(torch.tensor(LAPLACIAN), image).real  # of both differences, squared and added
-    return filtered(image, waves.conj() / (waves.abs() ** 2 + balance * rough))
+    """Multiply the spectrum by K* / (|K|² + balance · |∇|²): photos have the spectrum 1 / |∇|²."""
+    spectrum = transfer(kernel, image)
+    rough = transfer(torch.tensor(LAPLACIAN), image).real  # |∇|²
+    return filtered(image, spectrum.conj() / (spectrum.abs() ** 2 + balance * rough))
 
 
 def richardson_lucy(lq: Tensor, kernel: Tensor, steps: int = 30) -> Tensor:
-    """Deconvolution with a known kernel (k, k), in steps that keep pixels positive (1972, 1974)."""
+    """Iterative, positive deconvolution with a known kernel (k, k) (1972, 1974)."""
     return on_torus(lambda image: richardson_lucy_on_torus(image, kernel, steps), lq, kernel)
 
 
 def richardson_lucy_on_torus(image: Tensor, kernel: Tensor, steps: int) -> Tensor:
     """Iterate x ← x · Kᵀ(y / Kx), from gray."""
-    waves = transfer(kernel, image)
+    spectrum = transfer(kernel, image)
     restored = torch.full_like(image, 0.5)
     for _ in range(steps):
-        ratio = image / filtered(restored, waves).clamp_min(TINY)
-        restored = restored * filtered(ratio, waves.conj())
+        ratio = image / filtered(restored, spectrum).clamp_min(TINY)
+        restored = restored * filtered(ratio, spectrum.conj())
     return restored
 
 
 def in_light(deconvolve: Callable[[Tensor, Tensor], Tensor], lq: Tensor, kernel: Tensor) -> Tensor:
-    """Undo a blur where it happened, in amounts of light instead of values of files."""
+    """Deconvolve in linear light, where the blur happened."""
     return linear_to_srgb(deconvolve(srgb_to_linear(lq), kernel))
 
 
 def telea(lq: Tensor, mask: Tensor) -> Tensor:
-    """Holes, mask (B, 1, H, W) = 1, filled from their rim inwards (Telea 2004), by OpenCV."""
+    """Fill holes, mask (B, 1, H, W) = 1, from their rim inwards (Telea 2004), with OpenCV."""
     return filled_by_opencv(lq, mask, "INPAINT_TELEA")
 
 
 def navier_stokes(lq: Tensor, mask: Tensor) -> Tensor:
-    """Holes filled along lines of equal brightness (Bertalmio et al. 2001), by OpenCV."""
+    """Fill holes along isophotes (Bertalmio et al. 2001), with OpenCV."""
     return filled_by_opencv(lq, mask, "INPAINT_NS")
 
 
@@ -136,7 +136,7 @@ def filled_by_opencv(lq: Tensor, mask: Tensor, method: str) -> Tensor:
 
 
 def biharmonic(lq: Tensor, mask: Tensor) -> Tensor:
-    """Holes filled as smoothly as can be (Damelin & Hoang 2018), by scikit-image.
+    """Fill holes by the biharmonic equation (Damelin & Hoang 2018), with scikit-image.
 
     Raises:
         MissingLibraryError: when scikit-image is not installed.
@@ -151,17 +151,17 @@ def biharmonic(lq: Tensor, mask: Tensor) -> Tensor:
 
 
 def pasted(filled: NDArray[np.floating], lq: Tensor, mask: Tensor) -> Tensor:
-    """The holes of (B, H, W, 3) in [0, 1], and LQ where it is known."""
+    """(B, H, W, 3) in [0, 1] inside the holes, and LQ outside."""
     inside = torch.from_numpy(filled).permute(0, 3, 1, 2).to(lq).clamp(0, 1)
     return torch.where(mask > 0.5, inside, lq)
 
 
 def holes(mask: Tensor) -> list[NDArray[np.uint8]]:
-    """Masks (B, 1, H, W) as bytes (H, W), 1 = hole; DataError where nothing is known."""
+    """Masks (B, 1, H, W) as uint8 (H, W), 1 = hole; DataError if nothing is known."""
     found = [*(mask[:, 0] > 0.5).to(torch.uint8).cpu().numpy()]
     if any(hole.all() for hole in found):
         raise DataError(
-            "the hole is the whole picture, so there is nothing to fill it from; give a larger "
+            "the whole picture is hole, so there is nothing to fill it from; give a larger "
             "picture, or another --degradation"
         )
     return found

@@ -1,4 +1,4 @@
-"""Benchmarks by name: how their folders look, how many pictures they have, how they are judged."""
+"""Benchmarks by name: their folder layouts, numbers of pictures and metrics."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,26 +22,26 @@ from .published import plain
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmark:
-    """A set of pictures and the protocol that papers judge by on it."""
+    """A test set and its protocol in papers."""
 
     name: str
     task: str
     count: int
-    """Pictures."""
+    """Number of pictures."""
     metrics: tuple[str, ...]
-    """Keys of `METRICS`, which say whether RGB, Y or the hole is compared."""
+    """Keys of `METRICS`, which include whether RGB, Y or the hole is compared."""
     layouts: tuple[Layout, ...]
-    """Folders that are accepted; the first that fits is taken."""
+    """Accepted folder layouts; the first that matches is used."""
     source: str
     """Where to get it."""
     scale: int = 1
-    """Of the published numbers."""
+    """Of the published scores."""
     degradation: str | None = None
-    """How LQ is made where the folder has none; None: LQ is part of the benchmark."""
+    """How LQ is made if the folder has none; None: LQ is part of the benchmark."""
 
 
 def border_of(scale: int) -> int:
-    """The pixels that papers leave out on every side."""
+    """The border in pixels that papers crop from every side."""
     return scale if scale > 1 else 0
 
 
@@ -86,7 +86,7 @@ def real(name: str, count: int, source: str, *layouts: Layout) -> Benchmark:
 
 
 def filling(name: str, count: int, side: int, kind: str, source: str) -> Benchmark:
-    """A benchmark of inpainting: LaMa's masks of a kind, and its names for them."""
+    """A benchmark of inpainting with LaMa's masks, in its folders."""
     thickness = {"narrow": "thin", "wide": "thick"}[kind]
     inside = f"random_{thickness}_{side}/"
     outer = [f"{folder}{inside}" for folder in ("", f"val_{side}/", "evaluation/")]
@@ -168,25 +168,25 @@ BENCHMARKS: dict[str, Benchmark] = {
         ),
     )
 }
-"""By the names that `--benchmark` takes."""
+"""By their names for `--benchmark`."""
 
 
 def benchmark_called(name: str) -> Benchmark:
-    """The benchmark of a name, however it is spelt; DataError where there is none."""
+    """The benchmark of a name in any spelling; DataError if there is none."""
     spelt = {plain(known): known for known in BENCHMARKS}
     if plain(name) not in spelt:
-        raise DataError(f"benchmark {name!r} found; there are {', '.join(BENCHMARKS)}")
+        raise DataError(f"benchmark {name!r} found; choose one of {', '.join(BENCHMARKS)}")
     return BENCHMARKS[spelt[plain(name)]]
 
 
 def pictures_of(benchmark: Benchmark, folder: Path, scale: int) -> tuple[Layout, list[Case]]:
-    """How a benchmark lies in a folder, or in the folder of its name there, and its pictures.
+    """The layout and pictures of a benchmark in a folder, or in the subfolder of its name.
 
     Raises:
-        DataError: when the folder is missing, or has none of the layouts.
+        DataError: when the folder is missing, or matches none of the layouts.
     """
     if not folder.is_dir():
-        raise DataError(f"{folder} is no folder; give one with {benchmark.name} in it")
+        raise DataError(f"{folder} is not a folder; give the one with {benchmark.name}")
     named = (path for path in sorted(folder.iterdir()) if plain(path.name) == plain(benchmark.name))
     for place in (folder, *(path for path in named if path.is_dir())):
         layout, cases = lying_as(benchmark.layouts, place, scale)
@@ -194,17 +194,17 @@ def pictures_of(benchmark: Benchmark, folder: Path, scale: int) -> tuple[Layout,
             return layout, cases
     wanted = "; ".join(layout.at(scale) for layout in benchmark.layouts)
     raise DataError(
-        f"{folder} has no pictures where {benchmark.name} has them, which is one of {wanted}; "
+        f"{folder} has none of the layouts of {benchmark.name}, {wanted}; "
         f"get it from {benchmark.source}"
     )
 
 
-def told(benchmark: Benchmark, layout: Layout, cases: Sequence[Case], scale: int) -> str:
-    """How many pictures of a benchmark are found, and how they lie, in a sentence."""
+def count_note(benchmark: Benchmark, layout: Layout, cases: Sequence[Case], scale: int) -> str:
+    """A sentence on how many pictures of a benchmark were found, and in which layout."""
     whole = sum(1 for case in cases if not case.problem)
     sentence = (
         f"{benchmark.name}: {whole} of {benchmark.count} pictures found as {layout.at(scale)}"
     )
     if whole == benchmark.count:
         return sentence
-    return f"{sentence}, so figures can't be held against those of others"
+    return f"{sentence}, so the scores are not comparable with published ones"

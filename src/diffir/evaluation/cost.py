@@ -1,4 +1,4 @@
-"""What a network costs: parameters, multiply-adds, and seconds and memory on this machine."""
+"""The cost of a network: parameters, multiply-adds, and seconds and memory on this machine."""
 
 import json
 import subprocess
@@ -17,37 +17,37 @@ from diffir.loading import load_checkpoint
 from diffir.model import DiffIRConfig, DiffIRS2
 from diffir.presets import PRESETS
 
-USER_MISTAKE = 2  # the exit code by which the measuring process tells that it has said why
+USER_MISTAKE = 2  # exit code of the measuring process after it has printed an error message
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What one picture costs in the stage-2 network, CPEN and denoiser included."""
+    """The cost of one picture in the stage-2 network, including CPEN and denoiser."""
 
     parameters: int
     multiply_adds: int
-    """Of convolutions, linear layers and attention's products. Norms and activations don't count,
-    by custom."""
+    """Of convolutions, linear layers and attention's products; as usual without norms and
+    activations."""
     seconds: float
-    """Wall clock for one picture in memory, median of several after a first one."""
+    """Wall-clock time for one picture in memory, median of several after a warm-up."""
     peak_memory: int | None
-    """Bytes beyond an idle process with torch in it (CPU), or allocated (CUDA): weights, picture
-    and everything between. None where the system does not tell (MPS, Windows)."""
+    """Bytes beyond those of an idle process with torch (CPU), or allocated (CUDA): weights, picture
+    and all intermediate values. None if the system does not report it (MPS, Windows)."""
     where: str
-    """What the last two were measured on: `cpu, 2 threads, float32`."""
+    """The device of the last two: `cpu, 2 threads, float32`."""
 
 
 def cost(model: str | Path, size: tuple[int, int], *, device: str = "auto") -> Cost:
     """The cost of restoring one picture; a fresh process with random weights measures it.
 
     Args:
-        model: a preset's name, for which no weights are needed, or a weights file.
-        size: width and height of LQ in pixels; the network works on them padded.
+        model: a preset's name, which needs no weights, or a weights file.
+        size: width and height of LQ in pixels, padded for the network.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps` …
 
     Raises:
         WeightsError: when the model is neither.
-        DeviceError: when the device is not there, or memory does not suffice.
+        DeviceError: when the device is missing, or runs out of memory.
     """
     task, config = task_and_config(model)
     picked = pick_device(device)
@@ -61,7 +61,7 @@ def cost(model: str | Path, size: tuple[int, int], *, device: str = "auto") -> C
 
 
 def task_and_config(model: str | Path) -> tuple[str, DiffIRConfig]:
-    """Which network a preset's name or a weights file means; raises WeightsError."""
+    """The network of a preset's name or a weights file; raises WeightsError."""
     preset = PRESETS.get(str(model))
     if preset is not None:
         return preset.task.name, preset.config
@@ -72,7 +72,7 @@ def task_and_config(model: str | Path) -> tuple[str, DiffIRConfig]:
 def count(config: DiffIRConfig, size: tuple[int, int]) -> int:
     """Multiply-adds of a stage-2 network for an LQ of a width and height, padded."""
     width, height = (side + -side % config.multiple_of for side in size)
-    # inserted variance adds noise, which costs no product, and would have to be drawn
+    # inserted variance adds noise, without multiplying, and would have to be drawn
     config = replace(config, insert_variance=False)
     with torch.device("meta"):
         lq = torch.empty(1, config.in_channels, height, width)
@@ -80,7 +80,7 @@ def count(config: DiffIRConfig, size: tuple[int, int]) -> int:
 
 
 def parameters(network: nn.Module) -> int:
-    """How many numbers a network learned."""
+    """The number of parameters of a network."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 
@@ -93,10 +93,10 @@ def multiply_adds(network: nn.Module, *inputs: Tensor | int) -> int:
 
 
 def measured(task: str, config: DiffIRConfig, size: tuple[int, int], device: str) -> dict[str, Any]:
-    """`seconds`, `peak_memory` and `where` of `Cost`, from a process of its own.
+    """`seconds`, `peak_memory` and `where` of `Cost`, from a separate process.
 
     Raises:
-        DeviceError: when memory does not suffice.
+        DeviceError: when it runs out of memory.
     """
     asked = {"task": task, "config": asdict(config), "size": size, "device": device}
     done = subprocess.run(
@@ -109,9 +109,9 @@ def measured(task: str, config: DiffIRConfig, size: tuple[int, int], device: str
         return json.loads(done.stdout)
     if done.returncode == USER_MISTAKE:
         raise DeviceError(done.stderr.strip())
-    if done.returncode < 0:  # killed, as Linux does to the process that takes too much
+    if done.returncode < 0:  # killed, which Linux does when memory is short
         raise DeviceError(
-            f"{device} gave up on a picture of {size[0]}×{size[1]} (signal {-done.returncode}), "
-            f"most likely for lack of memory; give a smaller size"
+            f"a picture of {size[0]}×{size[1]} on {device} was stopped by signal "
+            f"{-done.returncode}, probably for lack of memory; give a smaller size"
         )
     raise RuntimeError(done.stderr)

@@ -1,4 +1,4 @@
-"""Crops to look at: where the first method is worst, as LQ, every method and GT show it."""
+"""Crops for the HTML report: the place where the first method is worst, in all pictures."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from diffir.data.pixels import Pixels, to_pixels
 from .cases import Pair
 
 SIDE = 96  # GT pixels of a crop's sides
-STRIDE = 8  # among how many places the worst one is looked for
-GAIN = 2  # of differences: twice as bright are seen, and seldom white all over
+STRIDE = 8  # of the search for the worst place, in pixels
+GAIN = 2  # of differences, so that they are visible but seldom saturate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,28 +20,28 @@ class Tile:
     """One crop of a picture."""
 
     label: str
-    """LQ, a method's name, or GT; a method may be called as the others are."""
+    """LQ, a method's name, or GT; a method may have the name LQ or GT, too."""
     pixels: Pixels
     difference: Pixels | None = None
-    """Of a method from GT, absolute, mean of the channels, GAIN times as bright."""
+    """Absolute difference of a method from GT, averaged over channels, times GAIN."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """What a page shows of a picture."""
+    """The crops of one picture."""
 
     picture: str
     left: int
-    """Of the crop in GT, in pixels, as top."""
+    """Position of the crop in GT, in pixels; likewise `top`."""
     top: int
     tiles: tuple[Tile, ...]
     """From left to right."""
 
 
 def view(picture: str, pair: Pair, restored: Mapping[str, Tensor]) -> View:
-    """The crops of a picture, its worst place found by the first of the restored (1, 3, H, W).
+    """The crops of a picture where the first of the restored (1, 3, H, W) is worst.
 
-    Where sizes differ, what all have at the top left is looked at.
+    If sizes differ, only the common part at the top left is used.
     """
     gt = pair.gt
     shapes = [image.shape for image in (*restored.values(), gt) if image is not None]
@@ -68,12 +68,12 @@ def view(picture: str, pair: Pair, restored: Mapping[str, Tensor]) -> View:
 
 
 def difference(restored: Tensor, gt: Tensor) -> Tensor:
-    """How far two pictures (1, 3, H, W) are apart, in gray and brighter than it is."""
+    """The absolute difference of two pictures (1, 3, H, W), in gray, times GAIN."""
     return GAIN * (restored - gt).abs().mean(dim=1, keepdim=True).expand(-1, 3, -1, -1)
 
 
 def worst_place(restored: Tensor, gt: Tensor) -> tuple[int, int]:
-    """Top and left of the crop with the largest squared error; the middle where there is none."""
+    """Top and left of the crop with the largest squared error; the middle if there is none."""
     error = (restored - gt).square().mean(dim=1, keepdim=True)  # (1, 1, H, W)
     height, width = error.shape[-2:]
     sides = min(SIDE, height), min(SIDE, width)
@@ -85,5 +85,5 @@ def worst_place(restored: Tensor, gt: Tensor) -> tuple[int, int]:
 
 
 def enlarged(lq: Tensor, like: Tensor) -> Tensor:
-    """LQ in the pixels of GT, every one of its own a square."""
+    """LQ enlarged to GT's size, by nearest neighbour."""
     return F.interpolate(lq, size=like.shape[-2:], mode="nearest")

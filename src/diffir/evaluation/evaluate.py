@@ -1,4 +1,4 @@
-"""Evaluate: methods over pictures, a row for each of both, in one process or in several."""
+"""Evaluate: run methods on pictures and score each result, in one or several processes."""
 
 import multiprocessing
 import signal
@@ -34,65 +34,65 @@ from .psnr_ssim import without_border
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What is judged, on what and how; it travels to other processes."""
+    """The methods, pictures and settings of an evaluation; picklable."""
 
     methods: tuple[Method, ...]
     cases: tuple[Case, ...]
     metrics: tuple[str, ...]
-    """Keys of `METRICS` whose files are here."""
+    """Keys of `METRICS` whose weights are available."""
     border: int = 0
-    """Pixels left out on every side of PSNR and SSIM; all other metrics see the whole picture."""
+    """Pixels cropped from every side for PSNR and SSIM; other metrics see the whole picture."""
     scale: int = 1
     degradation: MakesPairs | None = None
-    """How LQ is made where a case has none; None where nothing needs it."""
+    """How LQ is made for cases without one; None if there are none."""
     seed: int = 0
-    """Of that LQ, and of the noise that networks start from."""
+    """Of that LQ, of the networks' initial noise, and of the confidence intervals."""
     device: str = "auto"
     crop: bool = False
-    """Whether pictures of other sizes than GT are compared where they overlap, at the top left."""
+    """Whether pictures that differ in size from GT are compared in their common top-left part."""
     views: bool = False
-    """Whether crops are kept to look at."""
+    """Whether crops are kept for the HTML report."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """What one method made of one picture."""
+    """The result of one method on one picture."""
 
     picture: str
     method: str
     scores: Mapping[str, float] = field(default_factory=dict)
-    """By metric; empty where there is an error."""
+    """By metric; empty if there is an error."""
     seconds: float | None = None
-    """Wall clock to restore it, reading left out; None for pictures that somebody else made."""
+    """Wall-clock time to restore it, without reading; None for pictures made elsewhere."""
     error: str = ""
     """Why there are no scores."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """All that is found out about one picture."""
+    """All results for one picture."""
 
     rows: tuple[Row, ...]
     view: View | None = None
     features: Mapping[str | None, NDArray[np.float32]] = field(default_factory=dict)
-    """(1, D) by method, and of GT by None, for the metrics of whole sets."""
+    """(1, D) by method, with None for GT, for the metrics of whole sets."""
 
 
 Judge = Callable[[int], Judged]
-"""Of a case's place in the plan."""
+"""Takes a case's index in the plan."""
 
 
 LOOK_SECONDS = 0.1
-"""Between two looks at whether somebody pressed Ctrl-C."""
+"""Interval between checks for Ctrl-C."""
 
 
 def evaluate(plan: Plan, *, jobs: int = 1, threads: int | None = None) -> Iterator[Judged]:
-    """Judge picture after picture, in the order of the plan; a broken one is a row that says so.
+    """Evaluate the pictures in the order of the plan; failures become rows with an error.
 
     Args:
-        plan: what to do.
+        plan: the plan.
         jobs: processes, each of which loads every method, on the devices of `devices_of`.
-        threads: of torch in each process; None: one where there are several processes.
+        threads: of torch in each process; None: one if there are several processes.
 
     Raises:
         WeightsError, DeviceError: when a method can't be loaded.
@@ -103,18 +103,18 @@ def evaluate(plan: Plan, *, jobs: int = 1, threads: int | None = None) -> Iterat
             torch.set_num_threads(threads)
         yield from map(judge_of(plan), range(len(plan.cases)))
         return
-    # Spawned, for torch's threads and CUDA do not survive a fork.
+    # Spawned, because torch's threads and CUDA do not survive a fork
     context = multiprocessing.get_context("spawn")
-    devices = context.SimpleQueue()  # of which each process takes one
+    devices = context.SimpleQueue()  # each process takes one
     for device in devices_of(plan.device, jobs):
         devices.put(device)
     pool = ProcessPoolExecutor(jobs, context, prepare_process, (plan, threads or 1, devices))
     try:
-        with noted() as interruptions:  # raised at once, they may leave the pool's locks taken
+        with noted() as interruptions:  # raising them at once could leave the pool's locks held
             with held_back():
                 judged = deque(pool.submit(judge_here, index) for index in range(len(plan.cases)))
             while judged:
-                one = judged.popleft()  # for a result that is handed on is kept no longer
+                one = judged.popleft()  # so that results are freed once they are passed on
                 while not one.done() and not interruptions:
                     wait([one], timeout=LOOK_SECONDS)
                 if interruptions:
@@ -122,28 +122,28 @@ def evaluate(plan: Plan, *, jobs: int = 1, threads: int | None = None) -> Iterat
                 yield one.result()
     except BrokenProcessPool as error:
         raise DeviceError(
-            "a process was killed, most likely for lack of memory; give fewer --jobs"
+            "a process was killed, probably for lack of memory; give fewer --jobs"
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 def jobs_for(device: str) -> int:
-    """As many processes as there are GPUs, where any of them may be taken; else one."""
+    """One process per GPU if the device allows any GPU; otherwise one."""
     return max(1, torch.cuda.device_count()) if device in ("auto", "cuda") else 1
 
 
 def devices_of(device: str, jobs: int) -> list[str]:
-    """A device for each process: GPUs in turn, where any of them may be taken."""
+    """A device for each process: GPUs in turn if the device allows any GPU."""
     count = torch.cuda.device_count() if device in ("auto", "cuda") else 0
     return [f"cuda:{job % count}" if count else device for job in range(jobs)]
 
 
-_here: list[Judge] = []  # the judge of this process, which arguments of a pool can't carry
+_here: list[Judge] = []  # the judge of this process, which can't be pickled
 
 
 def prepare_process(plan: Plan, threads: int, devices: "SimpleQueue[str]") -> None:
-    """Load everything, once a process; it ends with its parent, and Ctrl-C is that one's matter."""
+    """Load everything once per process, which ends with its parent and ignores Ctrl-C."""
     Thread(target=end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     let_through()
@@ -152,13 +152,13 @@ def prepare_process(plan: Plan, threads: int, devices: "SimpleQueue[str]") -> No
 
 
 def judge_here(index: int) -> Judged:
-    """Judge a picture in a process that is prepared."""
+    """Evaluate a picture in a prepared process."""
     return _here[0](index)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tools:
-    """What a plan names, loaded."""
+    """The loaded methods and metrics of a plan."""
 
     plan: Plan
     restorers: Mapping[str, Restore]
@@ -181,13 +181,13 @@ def tools_of(plan: Plan) -> Tools:
 
 
 def judge_of(plan: Plan) -> Judge:
-    """A function that judges pictures of the plan; raises as `opened`."""
+    """A function that evaluates pictures of the plan; raises as `opened`."""
     return partial(judged, tools_of(plan))
 
 
 @torch.no_grad()
 def judged(tools: Tools, index: int) -> Judged:
-    """Every method on one picture."""
+    """The results of every method on one picture."""
     plan, case = tools.plan, tools.plan.cases[index]
     try:
         pair = read_pair(
@@ -205,19 +205,19 @@ def judged(tools: Tools, index: int) -> Judged:
         except NO_SCORE as error:
             row = broken(case, name, error)
         rows.append(row)
-    looked_at = view(case.name, pair, pictures) if plan.views and pictures else None
-    return Judged(rows=tuple(rows), view=looked_at, features=features)
+    crops = view(case.name, pair, pictures) if plan.views and pictures else None
+    return Judged(rows=tuple(rows), view=crops, features=features)
 
 
-NO_SCORE = (DiffIRError, ValueError, MemoryError, RuntimeError)
-"""What a picture may raise: metrics raise ValueError for tiny ones, torch RuntimeError for huge."""
+NO_SCORE = (DiffIRError, MemoryError, RuntimeError)
+"""Errors that a single picture may cause; torch raises RuntimeError for lack of memory."""
 
 
 def broken(case: Case, method: str, error: Exception) -> Row:
-    """The row of a picture that could not be judged; raises again what is no fault of a picture."""
+    """The row of a picture that could not be scored; re-raises errors that are bugs."""
     if is_out_of_memory(error) and not isinstance(error, DiffIRError):
-        why = "memory did not suffice to judge it; name fewer metrics, or give fewer --jobs"
-    elif isinstance(error, DiffIRError | ValueError):
+        why = "out of memory; give fewer --metrics or --jobs"
+    elif isinstance(error, DiffIRError):
         why = str(error)
     else:
         raise error
@@ -225,10 +225,10 @@ def broken(case: Case, method: str, error: Exception) -> Row:
 
 
 def row_of(name: str, case: Case, pair: Pair, tools: Tools) -> tuple[Row, Tensor]:
-    """The row of one method on one picture, and what it restored, (1, 3, H, W) in 8 bits.
+    """The row of one method on one picture, and the restored picture (1, 3, H, W) in 8 bits.
 
     Raises:
-        DiffIRError, ValueError: when there is no score to be had.
+        DiffIRError: when the picture cannot be scored.
     """
     began = time.perf_counter()
     restored = tools.restorers[name](case.name, pair)
@@ -245,14 +245,14 @@ def row_of(name: str, case: Case, pair: Pair, tools: Tools) -> tuple[Row, Tensor
 
 
 def alike(restored: Tensor, gt: Tensor | None, crop: bool) -> tuple[Tensor, Tensor | None]:
-    """Both in one size, cut at the right and below if that is allowed; DataError if it is not."""
+    """Both cropped to their common top-left part if that is allowed; otherwise DataError."""
     if gt is None or restored.shape == gt.shape:
         return restored, gt
     if not crop:
         raise DataError(
-            f"{restored.shape[-1]}×{restored.shape[-2]} found, and GT is "
-            f"{gt.shape[-1]}×{gt.shape[-2]} (cut, where the scale does not divide it); "
-            "make them alike"
+            f"{restored.shape[-1]}×{restored.shape[-2]} found, but GT is "
+            f"{gt.shape[-1]}×{gt.shape[-2]} (cropped to a multiple of the scale); "
+            "make their sizes equal"
         )
     height, width = (min(restored.shape[axis], gt.shape[axis]) for axis in (-2, -1))
     return restored[..., :height, :width], gt[..., :height, :width]
@@ -266,10 +266,10 @@ def scored(
     mask: Tensor | None,
     border: int,
 ) -> float:
-    """One number of one picture, without a border where the metric is PSNR or SSIM.
+    """One metric of one picture, without the border for PSNR and SSIM.
 
     Raises:
-        DataError, ValueError: when the picture is too small, or the mask has no hole.
+        DataError: when the picture is too small, or the mask has no hole.
     """
     images = {"restored": restored, "gt": gt, "mask": mask}
     cut = border if metric.startswith(("psnr", "ssim")) else 0
@@ -283,7 +283,7 @@ def scored(
 
 
 def home_of(score: Score) -> torch.device:
-    """Where a metric computes: its network's device, or the CPU, for not all have float64."""
+    """The device of a metric: its network's, or the CPU, since not all devices have float64."""
     if isinstance(score, nn.Module):
         return next(score.parameters()).device
     return torch.device("cpu")
@@ -292,7 +292,7 @@ def home_of(score: Score) -> torch.device:
 def features_of(
     pictures: Mapping[str | None, Tensor | None], tools: Tools
 ) -> dict[str | None, NDArray[np.float32]]:
-    """What FID's network sees in the pictures that there are; nothing without FID."""
+    """FID's features of the pictures that are not None; empty without FID."""
     score = next(iter(tools.of_sets.values()), None)
     if score is None:
         return {}

@@ -1,7 +1,7 @@
-"""FID (Heusel et al. 2017): how far apart two sets of pictures are, as pytorch-fid measures it.
+"""FID (Heusel et al. 2017): the distance of two sets of pictures, as in pytorch-fid.
 
-Pictures stream through; what is held of a set is a mean and a covariance, in float64. B pictures in
-a batch, D features of each.
+Pictures are streamed; only a mean and a covariance per set are kept, in float64. B pictures in a
+batch, D features of each.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,17 +15,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from diffir.errors import DataError
-from diffir.inference.devices import place
+from diffir.inference.devices import to_device
 
 from .inception import SIDE, Inception, load_inception
 
-BATCH = 16  # pictures that the network sees at once
-BATCHES = 32  # whose features join the statistics at once: that costs as much for one as for many
+BATCH = 16  # pictures per pass of the network
+BATCHES = 32  # per update of the statistics, which costs the same for one as for many
 
 
 @dataclass(frozen=True)
 class Gaussian:
-    """What is known of a set of features, however large it was."""
+    """The mean and scatter of a set of features."""
 
     count: int
     mean: Tensor
@@ -35,14 +35,14 @@ class Gaussian:
 
     @classmethod
     def of(cls, features: Tensor) -> "Gaussian":
-        """Of features (B, D), B at least 1; on the CPU, for not every device has float64."""
+        """Of features (B, D), B at least 1; on the CPU, since not every device has float64."""
         features = features.detach().cpu().double()
         mean = features.mean(dim=0)
         rest = features - mean
         return cls(len(features), mean, rest.T @ rest)
 
     def joined(self, other: "Gaussian") -> "Gaussian":
-        """Of both sets together (Chan et al. 1979): nothing large is subtracted from large."""
+        """Of both sets together (Chan et al. 1979), without cancellation of large numbers."""
         count = self.count + other.count
         step = other.mean - self.mean
         between = torch.outer(step, step) * (self.count * other.count / count)
@@ -57,12 +57,12 @@ class Gaussian:
             DataError: when there are fewer than two pictures.
         """
         if self.count < 2:
-            raise DataError(f"{self.count} picture found; FID takes sets of 2 at least")
+            raise DataError(f"{self.count} picture found; FID needs sets of at least 2")
         return self.scatter / (self.count - 1)
 
 
 def matrix_root(covariance: Tensor) -> Tensor:
-    """√A of a positive, symmetric A (D, D); eigenvalues that are only rounding count as 0."""
+    """√A of a positive semidefinite A (D, D); eigenvalues within rounding errors count as 0."""
     values, vectors = torch.linalg.eigh(covariance)
     floor = len(values) * torch.finfo(values.dtype).eps * values[-1]
     return (vectors * torch.where(values > floor, values, 0).sqrt()) @ vectors.T
@@ -72,7 +72,7 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> Tensor:
     """|μ_a − μ_b|² + tr(Σ_a + Σ_b − 2 √(Σ_a Σ_b)), a float64 (); raises as `Gaussian.covariance`.
 
     The trace of the last root is the sum of the singular values of √Σ_a √Σ_b, which, unlike a root
-    of the product, is exact where fewer pictures than features leave both singular.
+    of the product, is accurate if both are singular for having fewer pictures than features.
     """
     sigma_a, sigma_b = a.covariance(), b.covariance()
     overlap = torch.linalg.svdvals(matrix_root(sigma_a) @ matrix_root(sigma_b)).sum()
@@ -81,31 +81,31 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> Tensor:
 
 
 def resized(picture: Tensor) -> Tensor:
-    """(1, 3, H, W) to (1, 3, 299, 299) as pytorch-fid does it: bilinear, aliasing and all."""
+    """(1, 3, H, W) to (1, 3, 299, 299) as in pytorch-fid: bilinear, with aliasing."""
     return F.interpolate(picture.float(), (SIDE, SIDE), mode="bilinear", align_corners=False)
 
 
 def joined(parts: Iterable[Tensor], count: int) -> Iterator[Tensor]:
-    """Parts of a batch, `count` at a time as one."""
+    """Concatenate parts of a batch, `count` at a time."""
     parts = iter(parts)
     while some := list(islice(parts, count)):
         yield torch.cat(some)
 
 
 class FID(nn.Module):
-    """The Fréchet distance of two sets of pictures, as Inception sees them."""
+    """The Fréchet distance of Inception's features of two sets of pictures."""
 
     def __init__(self, inception: Inception) -> None:
         super().__init__()
-        # On a CPU 1.4 times as fast as channels first, and equal but for the last bits
-        self.inception = place(inception, next(inception.parameters()).device)
+        # On a CPU 1.4 times as fast as channels first, and equal except for the last bits
+        self.inception = to_device(inception, next(inception.parameters()).device)
 
     @torch.no_grad()
     def gaussian(self, pictures: Iterable[Tensor]) -> Gaussian:
-        """What is seen in pictures (B, 3, H, W) in [0, 1], of any sizes.
+        """The statistics of pictures (B, 3, H, W) in [0, 1], of any sizes.
 
         Raises:
-            DataError: when there is none.
+            DataError: when there are none.
         """
         device = next(self.inception.parameters()).device
         singles = (single[None] for picture in pictures for single in picture.to(device))
@@ -113,11 +113,11 @@ class FID(nn.Module):
         parts = map(Gaussian.of, joined(seen, BATCHES))
         first = next(parts, None)
         if first is None:
-            raise DataError("no picture found; FID takes sets of 2 at least")
+            raise DataError("no picture found; FID needs sets of at least 2")
         return reduce(Gaussian.joined, parts, first)
 
     def forward(self, restored: Iterable[Tensor], gt: Iterable[Tensor]) -> Tensor:
-        """Of pictures as `gaussian` takes them; the sets may differ in number and order."""
+        """FID of pictures as for `gaussian`; the sets may differ in number and order."""
         return frechet_distance(self.gaussian(restored), self.gaussian(gt))
 
 

@@ -1,4 +1,4 @@
-"""Grids: LQ, restored and GT side by side, to see how a training gets on."""
+"""Grids: LQ, restored and GT side by side, to follow a training."""
 
 import torch
 import torch.nn.functional as F
@@ -12,8 +12,8 @@ SIDE, GAP = 256, 4  # pixels
 def grid(restored: Tensor, pair: Batch) -> Tensor:
     """(3, H, 3W + 2 · GAP) in [0, 1], on the CPU: LQ enlarged to GT's pixels, restored, GT.
 
-    Of large pictures the middle, so that H and W are at most SIDE; white between them. Of
-    inpainting's LQ the colours alone, where holes are black.
+    Large pictures are cropped to their middle, so that H and W are at most SIDE; gaps are white. In
+    inpainting, holes of LQ are black.
     """
     lq = F.interpolate(pair.lq[:, :3], size=pair.gt.shape[-2:], mode="nearest")
     parts = [middle(image[0]).clamp(0, 1) for image in (lq, restored, pair.gt)]
@@ -22,6 +22,6 @@ def grid(restored: Tensor, pair: Batch) -> Tensor:
 
 
 def middle(image: Tensor) -> Tensor:
-    """(3, H, W) without what is further than SIDE / 2 from the middle."""
+    """The central crop of (3, H, W), at most SIDE on each side."""
     top, left = (max(side - SIDE, 0) // 2 for side in image.shape[1:])
     return image[:, top : top + SIDE, left : left + SIDE]

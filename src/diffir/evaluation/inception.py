@@ -1,7 +1,7 @@
-"""Inception-v3 as FID has it: pytorch-fid's port of the network of 2015, not torchvision's.
+"""Inception-v3 for FID: pytorch-fid's port of the network of 2015, not torchvision's.
 
-It differs in its weights and in its pooling: averages leave the padding out, and the last block
-takes the maximum. Names are torchvision's. B batch, C channels, H × W positions.
+It differs in its weights and its pooling: averages exclude the padding, and the last block uses the
+maximum. Names are torchvision's. B batch, C channels, H × W positions.
 """
 
 from functools import partial
@@ -19,7 +19,7 @@ INCEPTION_WEIGHTS = PublicWeights(
     "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
     "pt_inception-2015-12-05-6726825d.pth",
 )
-SIDE = 299  # what pictures are resized to
+SIDE = 299  # of the input
 FULL_WIDTH = 32
 
 mean_pool = partial(F.avg_pool2d, kernel_size=3, stride=1, padding=1, count_include_pad=False)
@@ -132,7 +132,7 @@ class MixedD(nn.Module):
 
 
 class MixedE(nn.Module):
-    """Mixed_7b and 7c: 3 × 3 as 1 × 3 beside 3 × 1."""
+    """Mixed_7b and 7c: 3 × 3 as 1 × 3 and 3 × 1 in parallel."""
 
     def __init__(self, dim: int, unit: int, last: bool) -> None:
         super().__init__()
@@ -172,7 +172,7 @@ class Inception(Frozen):
         super().__init__()
         unit = width // 2  # 16 at full width; all channels are multiples of it
         self.dim = 128 * unit
-        """Features a picture has: 2048 at full width."""
+        """Features per picture: 2048 at full width."""
         self.Conv2d_1a_3x3 = ConvNorm(3, width, 3, stride=2, pad=False)
         self.Conv2d_2a_3x3 = ConvNorm(width, width, 3, pad=False)
         self.Conv2d_2b_3x3 = ConvNorm(width, 4 * unit, 3)
@@ -189,10 +189,10 @@ class Inception(Frozen):
         self.Mixed_7a = MixedD(48 * unit, unit)
         self.Mixed_7b = MixedE(80 * unit, unit, last=False)
         self.Mixed_7c = MixedE(128 * unit, unit, last=True)
-        self.rest()
+        self.freeze()
 
     def forward(self, x: Tensor) -> Tensor:
-        """What is seen in pictures (B, 3, 299, 299) in [0, 1]: (B, 2048)."""
+        """The features (B, 2048) of pictures (B, 3, 299, 299) in [0, 1]."""
         x = 2 * x - 1
         x = self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(x)))
         x = halve(x)

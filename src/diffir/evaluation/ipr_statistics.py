@@ -1,7 +1,7 @@
-"""What the IPR is worth to a network: how well it is guessed, and what a wrong one costs.
+"""The value of the IPR to a network: how well it is estimated, and the cost of a wrong one.
 
-A restorer that has learnt to ignore Z scores alike with any Z, and a Z that hardly differs from
-picture to picture tells nothing; neither shows in the PSNR of the network as it is.
+A restorer that has learnt to ignore Z scores the same with any Z, and a Z that hardly differs
+between pictures has no information; neither is visible in the network's PSNR.
 """
 
 from collections.abc import Sequence
@@ -15,21 +15,21 @@ from diffir.model import DiffIRS1, DiffIRS2
 
 from .protocol import guessed_ipr_steps, placed, restored_with, score, true_ipr
 
-MOST_PICTURES = 8  # each costs two or three more passes of DIRformer
+MOST_PICTURES = 8  # each needs two or three more passes of DIRformer
 
 
 def ipr_statistics(
     network: DiffIRS1 | DiffIRS2, teacher: DiffIRS1 | None, pairs: Sequence[Batch]
 ) -> dict[str, float]:
-    """Scores by name, over the given pairs; nothing for a stage 2 without a teacher.
+    """Scores by name, over the given pairs; empty for stage 2 without a teacher.
 
     - `ipr/distance_1` to `ipr/distance_T` (stage 2): mean |Ẑ − Z| after each reverse step.
     - `psnr_true` (stage 2): PSNR in dB with the teacher's Z.
     - `psnr_other`, `psnr_mean`: with the next picture's Z and with the mean Z of all.
-    - `ipr/spread`: standard deviation of Z over the pictures, over mean |Z|.
+    - `ipr/spread`: standard deviation of Z over the pictures, divided by mean |Z|.
 
-    Z is stage 1's own or the teacher's. The last three want two pictures. Pairs may lie on the
-    CPU; they go where the network is one by one.
+    Z is stage 1's own or the teacher's. The last three need two pictures. Pairs may be on the CPU;
+    they are moved to the network's device one by one.
     """
     reader = network if isinstance(network, DiffIRS1) else teacher
     if reader is None:
@@ -57,7 +57,7 @@ def distances(guessed: Tensor, true: Tensor) -> dict[str, float]:
 
 
 def mean_psnr(iprs: Tensor, network: DiffIRS1 | DiffIRS2, pairs: Sequence[Batch]) -> float:
-    """PSNR in dB over pictures, each restored with the IPR at its place in (N, 1, 4C')."""
+    """Mean PSNR in dB of pictures, each restored with its IPR in (N, 1, 4C')."""
     values = []
     for pair, ipr in zip(pairs, iprs, strict=True):
         here = placed(pair, iprs.device)

@@ -1,8 +1,8 @@
-"""Layouts: where GT, LQ and masks lie in the folders that people download.
+"""Layouts: the places of GT, LQ and masks in downloaded folders.
 
-A layout is up to three paths without suffix, from the folder that is named as data; capitals do
-not matter. `{name}` and `{scene}` stand for anything but a slash, `{number}` for digits, `{scale}`
-for the scale. Pictures whose words agree belong together.
+A layout is up to three paths without suffix, relative to the data folder, ignoring case. `{name}`
+and `{scene}` stand for anything but a slash, `{number}` for digits, `{scale}` for the scale.
+Pictures with equal values of these fields belong together.
 """
 
 import re
@@ -20,49 +20,48 @@ WORDS = {"name": "[^/]+", "scene": "[^/]+", "number": r"\d+"}
 WORD = re.compile(r"\{(\w+)\}")
 
 Files = Mapping[str, Path]
-"""By their path from the folder, without suffix, as `plain` writes it."""
+"""By their path in the folder, without suffix, normalised by `plain`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """Where the pictures of a set are."""
+    """The paths of the pictures of a set."""
 
     gt: str | None = None
     lq: str | None = None
-    """None: LQ is made of GT."""
+    """None: LQ is made from GT."""
     mask: str | None = None
 
     def at(self, scale: int) -> str:
-        """Its paths, for people."""
+        """Its paths, for messages."""
         paths = " + ".join(path for path in (self.gt, self.lq, self.mask) if path)
         return paths.replace("{scale}", str(scale))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Case:
-    """One picture to judge by: whatever there is of GT, LQ and mask."""
+    """One test picture: those of GT, LQ and mask that exist."""
 
     name: str
     gt: File | None = None
     lq: File | None = None
     mask: File | None = None
     problem: str = ""
-    """A sentence, where a part of it is missing."""
+    """An error message if a part is missing."""
 
 
 def plain(path: str) -> str:
-    """In small letters, and accents composed, which macOS takes apart."""
+    """Casefolded, and with composed accents, which macOS decomposes."""
     return unicodedata.normalize("NFC", path).casefold()
 
 
 def files_below(folder: Path) -> Files:
-    """All pictures of a folder and its folders; maybe none.
+    """All pictures of a folder and its subfolders; may be empty.
 
-    Links to folders are followed in the folder itself, where people put them; below, they may lead
-    in circles.
+    A link in the folder itself gives its pictures a second path, also if they are in the folder.
 
     Raises:
-        DataError: when two differ in their suffix or in the case of letters alone.
+        DataError: when two paths differ only in suffix or case.
     """
     links = [path for path in sorted(folder.iterdir()) if path.is_symlink() and path.is_dir()]
     files: dict[str, Path] = {}
@@ -70,14 +69,14 @@ def files_below(folder: Path) -> Files:
         key = plain(path.relative_to(folder).with_suffix("").as_posix())
         other = files.setdefault(key, path)
         if other.resolve() != path.resolve():
-            raise DataError(f"{other} and {path} may both mean {key}; leave one")
+            raise DataError(f"{other} and {path} both match {key}; remove one")
     return files
 
 
 def pattern(path: str, scale: int) -> "re.Pattern[str]":
-    """What a path of a layout matches."""
+    """The pattern of a layout's path."""
     words = {"scale": str(scale), **{word: f"(?P<{word}>{text})" for word, text in WORDS.items()}}
-    pieces = WORD.split(plain(path))  # every second one is a word
+    pieces = WORD.split(plain(path))  # every second one is a field
     return re.compile(
         "".join(
             words[piece] if index % 2 else re.escape(piece) for index, piece in enumerate(pieces)
@@ -86,7 +85,7 @@ def pattern(path: str, scale: int) -> "re.Pattern[str]":
 
 
 def matches(path: str | None, files: Files, scale: int) -> dict[str, dict[str, str]]:
-    """The words of each file that a path of a layout matches, by its key in `files`."""
+    """The fields of each file that matches a layout's path, by its key in `files`."""
     if path is None:
         return {}
     wanted = pattern(path, scale)
@@ -94,7 +93,7 @@ def matches(path: str | None, files: Files, scale: int) -> dict[str, dict[str, s
 
 
 def cases_of(layout: Layout, files: Files, scale: int) -> list[Case]:
-    """The pictures that lie as a layout says, sorted; none where a part of it is wholly missing."""
+    """The pictures that match a layout, sorted; empty if a part of it is missing entirely."""
     roles = {
         role: matches(path, files, scale)
         for role, path in (("gt", layout.gt), ("lq", layout.lq), ("mask", layout.mask))
@@ -107,12 +106,12 @@ def cases_of(layout: Layout, files: Files, scale: int) -> list[Case]:
     taken = {key for role in rest for key in roles[role]}
     cases, used = [], set[str]()
     for key, words in roles[first].items():
-        if key not in taken:  # `{name}` matches masks beside the pictures, too
+        if key not in taken:  # `{name}` also matches masks in the folder of the pictures
             found = {role: partner.get(words) for role, partner in partners.items()}
             used |= {other for others in found.values() for other in others}
             cases += cases_of_one(layout, files, words, {first: [key], **found})
     return cases + [
-        Case(name=files[key].stem, problem=f"{files[key]} has no GT, looked for as {layout.gt}")
+        Case(name=files[key].stem, problem=f"{files[key]} has no GT, expected as {layout.gt}")
         for key in sorted(taken - used)
         if first == "gt"
     ]
@@ -121,7 +120,7 @@ def cases_of(layout: Layout, files: Files, scale: int) -> list[Case]:
 def cases_of_one(
     layout: Layout, files: Files, words: Mapping[str, str], found: Mapping[str, list[str]]
 ) -> list[Case]:
-    """A picture with its partners by role, once for each of its masks."""
+    """A picture with its partners by role, once per mask."""
     masks = found.get("mask", [])
     if len(masks) < 2:
         return [case_of(layout, files, words, found)]
@@ -133,7 +132,7 @@ def cases_of_one(
 
 @dataclass(frozen=True)
 class Partners:
-    """Files of one role, to be found by the words that they share with those of another."""
+    """Files of one role, by the fields that they share with those of another role."""
 
     words: list[str]
     keys: dict[tuple[str, ...], list[str]]
@@ -142,7 +141,7 @@ class Partners:
     def of(
         cls, files: Mapping[str, dict[str, str]], first: Mapping[str, dict[str, str]]
     ) -> "Partners":
-        """Of two roles, each file with its words."""
+        """From the files of two roles with their fields."""
         shared = sorted(next(iter(files.values())).keys() & next(iter(first.values())).keys())
         keys: dict[tuple[str, ...], list[str]] = {}
         for key, words in files.items():
@@ -150,18 +149,18 @@ class Partners:
         return cls(shared, keys)
 
     def get(self, words: Mapping[str, str]) -> list[str]:
-        """The files that go with some words."""
+        """The files with these fields."""
         return self.keys.get(tuple(words[word] for word in self.words), [])
 
 
 def case_of(
     layout: Layout, files: Files, words: Mapping[str, str], found: Mapping[str, list[str]]
 ) -> Case:
-    """A picture with its partner of each role, or the sentence that says which one is not one."""
+    """A picture with its partner of each role, or an error message if there is not exactly one."""
     paths = {role: files[keys[0]] for role, keys in found.items() if keys}
     first = next(iter(paths.values()))
     problem = "; ".join(
-        f"{first} has {'several' if keys else 'no'} {role.upper()}, which is looked for as "
+        f"{first} has {'several' if keys else 'no'} {role.upper()}, expected as "
         f"{getattr(layout, role)}"
         for role, keys in found.items()
         if len(keys) != 1
@@ -173,7 +172,7 @@ def case_of(
 
 
 def own_name(stem: str, words: Mapping[str, str]) -> str:
-    """The `{name}` of a file in its own letters, so without the _HR that its restored has not."""
+    """The `{name}` of a file in its own spelling, without parts of the layout such as _HR."""
     composed, name = unicodedata.normalize("NFC", stem), words.get("name", "")
     place = composed.casefold().find(name)
     whole = len(composed.casefold()) == len(composed) and place >= 0  # ß becomes ss
@@ -181,9 +180,9 @@ def own_name(stem: str, words: Mapping[str, str]) -> str:
 
 
 def lying_as(layouts: Sequence[Layout], folder: Path, scale: int) -> tuple[Layout, list[Case]]:
-    """The first layout by which a picture is whole, or else by which one is begun, with them all.
+    """The first layout in which some picture is complete, or else any that matches; its pictures.
 
-    An empty layout where the folder has none.
+    An empty layout if none matches.
     """
     files = files_below(folder)
     found = [(layout, cases_of(layout, files, scale)) for layout in layouts]
@@ -193,7 +192,7 @@ def lying_as(layouts: Sequence[Layout], folder: Path, scale: int) -> tuple[Layou
 
 
 def variants(*layouts: Layout, inside: Sequence[str]) -> tuple[Layout, ...]:
-    """The layouts themselves, and as they lie inside other folders."""
+    """The layouts themselves, and inside other folders."""
 
     def moved(path: str | None, folder: str) -> str | None:
         return None if path is None else f"{folder}{path}"
@@ -243,4 +242,4 @@ FILLING = (
 """LaMa's, and the usual."""
 
 OF_TASK = {"sr": ENLARGING, "deblur": DEBLURRING, "inpaint": FILLING}
-"""What a folder may look like that is no benchmark by name; all others are photos without LQ."""
+"""Layouts of a folder that is not a named benchmark; any other folder is photos without LQ."""

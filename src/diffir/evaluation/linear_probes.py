@@ -1,4 +1,4 @@
-"""What numbers tell: how far they differ between pictures, and what a straight line reads off them.
+"""Linear probes: how far features vary between pictures, and what can be predicted from them.
 
 N pictures, D numbers of each.
 """
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 Numbers = NDArray[np.float64]
 
-FEWEST = 10  # pictures that a probe is fitted and tested on
+FEWEST = 10  # pictures for fitting and testing a probe
 FEWEST_OF_A_KIND = 3
 FOLDS = 5
 SHUFFLES = 20
@@ -20,21 +20,21 @@ PENALTIES = np.logspace(-4, 3, 15)
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """How much of a fact is read off numbers: 1 all of it, 0 or less nothing."""
+    """How well a fact is predicted: 1 perfectly, 0 or less not at all."""
 
     r2: float
-    """Share of the variance that is told, on pictures that were not fitted to."""
+    """Explained share of the variance, cross-validated."""
     shuffled: float
-    """The same where the fact is another picture's, mean of 20 shuffles: what chance tells."""
+    """The same after shuffling the fact over pictures, mean of 20 shuffles: the level of chance."""
     shuffled_std: float
     """Standard deviation over the shuffles."""
 
 
 def effective_rank(numbers: Numbers) -> float:
-    """In how many directions (N, D) varies: from 1, or 0 where it does not, to N − 1.
+    """The number of directions in which (N, D) varies: from 1, or 0 if constant, to N − 1.
 
-    The exponential of the entropy of the covariance's eigenvalues, their sum made 1 (Roy and
-    Vetterli, EUSIPCO 2007, there of singular values).
+    The exponential of the entropy of the covariance's normalised eigenvalues (Roy and Vetterli,
+    EUSIPCO 2007, there of singular values).
     """
     variances = np.linalg.svd(numbers - numbers.mean(axis=0), compute_uv=False) ** 2
     if variances.sum() <= 1e-12 * np.square(numbers).sum():  # rounding errors
@@ -45,7 +45,7 @@ def effective_rank(numbers: Numbers) -> float:
 
 
 def is_probed(label: Numbers) -> bool:
-    """Whether enough pictures have a fact, and differ in it."""
+    """Whether a fact is known for enough pictures, and differs between them."""
     known = label[np.isfinite(label)]
     _, counts = np.unique(known, return_counts=True)
     if len(known) < FEWEST or len(counts) < 2:
@@ -54,7 +54,7 @@ def is_probed(label: Numbers) -> bool:
 
 
 def read_off(numbers: Numbers, label: Numbers, seed: int) -> Reading:
-    """How much ridge regression tells of a label (N) by numbers (N, D), by cross-validation."""
+    """How well ridge regression predicts a label (N) from (N, D), by cross-validation."""
     known = np.isfinite(label)
     numbers, label = numbers[known], label[known]
     random = np.random.default_rng(seed)
@@ -68,21 +68,21 @@ def read_off(numbers: Numbers, label: Numbers, seed: int) -> Reading:
 
 
 def r_squared(numbers: Numbers, label: Numbers, folds: NDArray[np.int64]) -> float:
-    """1 − squared errors over those of the mean; each fold is told by the others alone."""
+    """1 − squared errors over those of the mean; each fold is predicted from the others."""
     errors = by_mean = 0.0
     for fold in range(FOLDS):
-        there, held = folds != fold, folds == fold
-        told = ridge(numbers[there], label[there], numbers[held])
-        errors += float(np.square(told - label[held]).sum())
-        by_mean += float(np.square(label[there].mean() - label[held]).sum())
+        fitted, held = folds != fold, folds == fold
+        predicted = ridge(numbers[fitted], label[fitted], numbers[held])
+        errors += float(np.square(predicted - label[held]).sum())
+        by_mean += float(np.square(label[fitted].mean() - label[held]).sum())
     return 1 - errors / by_mean
 
 
 def ridge(numbers: Numbers, label: Numbers, of_others: Numbers) -> Numbers:
-    """What ridge regression, fitted to (n, D) and (n), says of others (m, D): (m).
+    """The predictions (m) for (m, D) of ridge regression fitted to (n, D) and (n).
 
-    The penalty is the one of `PENALTIES` that tells each of the n best by all the others, in closed
-    form; numbers are standardised, and those that are the same everywhere left out.
+    The penalty is that of `PENALTIES` with the least leave-one-out error, in closed form; numbers
+    are standardised, and constant ones left out.
     """
     mean, std = numbers.mean(axis=0), numbers.std(axis=0)
     std = np.where(std > 1e-6 * np.abs(mean), std, np.inf)
@@ -98,5 +98,5 @@ def ridge(numbers: Numbers, label: Numbers, of_others: Numbers) -> Numbers:
         if np.square(left_out).sum() < best:
             best = float(np.square(left_out).sum())
             coefficients = vectors @ (turned / (values + penalty))
-    told: Numbers = others @ (x.T @ coefficients) / x.shape[1] + label.mean()
-    return told
+    predicted: Numbers = others @ (x.T @ coefficients) / x.shape[1] + label.mean()
+    return predicted

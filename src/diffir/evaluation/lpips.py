@@ -1,4 +1,4 @@
-"""LPIPS (Zhang et al. 2018), version 0.1: how differently a network sees two pictures."""
+"""LPIPS (Zhang et al. 2018), version 0.1: the distance of two pictures in a network's features."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,27 +7,31 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from diffir.losses import load_into
+from diffir.losses import PublicWeights, load_into
 from diffir.losses.features import Frozen
 from diffir.losses.vgg import VGG16, load_vgg16
+from diffir.losses.weights import find_any
 
 from .alexnet import AlexNet, load_alexnet
-from .heads import find_any, known_as
 from .psnr_ssim import require_equal, require_side
 
 _HEADS_URL = "https://github.com/richzhang/PerceptualSimilarity/raw/master/lpips/weights/v0.1/"
 # The names of the lpips package and of pyiqa; the hash tells v0.1 from v0.0
-ALEXNET_HEADS = known_as(
-    ["alex.pth", "LPIPS_v0.1_alex-df73285e.pth"], _HEADS_URL + "alex.pth", "df73285e"
-)
-VGG_HEADS = known_as(["vgg.pth", "LPIPS_v0.1_vgg-a78928a0.pth"], _HEADS_URL + "vgg.pth", "a78928a0")
+ALEXNET_HEADS = [
+    PublicWeights(name, _HEADS_URL + "alex.pth", "df73285e")
+    for name in ("alex.pth", "LPIPS_v0.1_alex-df73285e.pth")
+]
+VGG_HEADS = [
+    PublicWeights(name, _HEADS_URL + "vgg.pth", "a78928a0")
+    for name in ("vgg.pth", "LPIPS_v0.1_vgg-a78928a0.pth")
+]
 
 VGG_TAPS = ("conv1_2", "conv2_2", "conv3_3", "conv4_3", "conv5_3")
 """The last convolution of each block of VGG-16."""
 
 
 class VGG16Features(nn.Module):
-    """What the last ReLU of each block of VGG-16 says."""
+    """The output of the last ReLU of each block of VGG-16."""
 
     least = 16
 
@@ -43,11 +47,11 @@ class VGG16Features(nn.Module):
 
 
 class Head(nn.Module):
-    """How much each channel of a feature counts."""
+    """The weights of a feature's channels."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        # In the files the convolution comes second, after a dropout that training had
+        # In the files the convolution is second, after the dropout of the training
         self.model = nn.Sequential(nn.Identity(), nn.Conv2d(dim, 1, 1, bias=False))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -56,13 +60,13 @@ class Head(nn.Module):
 
 
 class Heads(Frozen):
-    """A head for each feature, named as in the authors' files."""
+    """One head per feature, named as in the authors' files."""
 
     def __init__(self, dims: Sequence[int]) -> None:
         super().__init__()
         for index, dim in enumerate(dims):
             self.add_module(f"lin{index}", Head(dim))
-        self.rest()
+        self.freeze()
 
     def forward(self, differences: Sequence[Tensor]) -> Tensor:
         """Squared differences (B, C, H, W) of each feature to their weighted mean, (B,)."""
@@ -71,7 +75,7 @@ class Heads(Frozen):
 
 
 class LPIPS(nn.Module):
-    """The distance of pictures as a network sees them, 0 where they are equal."""
+    """The distance of pictures in a network's features, 0 for equal pictures."""
 
     def __init__(self, features: AlexNet | VGG16Features, heads: Heads) -> None:
         super().__init__()
@@ -79,10 +83,11 @@ class LPIPS(nn.Module):
         self.heads = heads
 
     def forward(self, restored: Tensor, gt: Tensor) -> Tensor:
-        """Of each pair, (B,) float32, from (B, 3, H, W) in [0, 1].
+        """The distance of each pair, (B,) float32, of pictures (B, 3, H, W) in [0, 1].
 
         Raises:
-            ValueError: when the shapes differ, or a side is below 31 (AlexNet) or 16 (VGG).
+            ValueError: when the shapes differ.
+            DataError: when a side is below 31 (AlexNet) or 16 (VGG).
         """
         require_equal(restored, gt)
         require_side(gt, self.features.least, "LPIPS")
@@ -92,13 +97,13 @@ class LPIPS(nn.Module):
 
 
 def unit(features: Tensor) -> Tensor:
-    """(B, C, H, W) with the length 1 at every position."""
+    """(B, C, H, W) normalised to length 1 at every position."""
     length = features.square().sum(dim=1, keepdim=True).sqrt()
     return features / (length + 1e-10)
 
 
 def load_lpips_alexnet(weights_dir: Path | None = None) -> LPIPS:
-    """LPIPS with AlexNet, which most papers print.
+    """LPIPS with AlexNet, which most papers report.
 
     Raises:
         WeightsError: as `find_weights` and `load_into`.

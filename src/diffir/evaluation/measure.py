@@ -1,6 +1,6 @@
-"""Seconds and peak memory of a network, in the fresh process that `cost` starts.
+"""Seconds and peak memory of a network, measured in the process that `cost` starts.
 
-Takes on standard input the JSON of what is to be measured, gives the JSON of what was.
+Reads the request as JSON from standard input, and prints the result as JSON.
 """
 
 import statistics
@@ -26,7 +26,7 @@ ROUNDS = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What is to be measured."""
+    """The request."""
 
     task: str
     config: DiffIRConfig
@@ -55,17 +55,17 @@ def measure(asked: Asked) -> Measured:
 
     def seconds() -> float:
         began = time.perf_counter()
-        restorer.restore_batch(image, masks=masks, seeds=[0])  # ends on the CPU, so it has waited
+        restorer.restore_batch(image, masks=masks, seeds=[0])  # waits for the device
         return time.perf_counter() - began
 
-    seconds()  # the first one also chooses kernels and asks the system for memory
+    seconds()  # warm-up: the first one also selects kernels and allocates memory
     median = statistics.median(seconds() for _ in range(ROUNDS))
     memory = peak_memory(restorer.device, before)
     return Measured(seconds=median, peak_memory=memory, where=where(restorer.device))
 
 
 def peak_memory(device: torch.device, before: int | None) -> int | None:
-    """Bytes allocated at most on a GPU, or by which the process grew at most; None if untold."""
+    """Peak bytes allocated on a GPU, or the peak growth of the process; None if unknown."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     after = peak_of_process()
@@ -75,7 +75,7 @@ def peak_memory(device: torch.device, before: int | None) -> int | None:
 
 
 def where(device: torch.device) -> str:
-    """The device in a few words."""
+    """A short description of the device."""
     if device.type == "cuda":
         return f"{torch.cuda.get_device_name(device)}, float32"
     if device.type != "cpu":
@@ -85,23 +85,23 @@ def where(device: torch.device) -> str:
 
 
 def give_up(sentence: str) -> NoReturn:
-    """End this process with a sentence for the one that started it."""
+    """Exit with an error message for the parent process."""
     sys.stderr.write(sentence)
     sys.exit(USER_MISTAKE)
 
 
 def main() -> None:
-    """Measure what standard input asks for."""
+    """Measure as requested on standard input."""
     asked = TypeAdapter(Asked).validate_json(sys.stdin.read())
     try:
         found = measure(asked)
     except DiffIRError as error:
         give_up(str(error))
-    except (MemoryError, RuntimeError) as error:  # for the picture itself
+    except (MemoryError, RuntimeError) as error:  # even the picture does not fit
         if not is_out_of_memory(error):
             raise
         width, height = asked.size
-        give_up(f"no memory for a picture of {width}×{height}; give a smaller size")
+        give_up(f"a picture of {width}×{height} does not fit into memory; give a smaller size")
     sys.stdout.write(TypeAdapter(Measured).dump_json(found).decode())
 
 

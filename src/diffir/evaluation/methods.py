@@ -1,4 +1,4 @@
-"""Methods: what can stand in a row of a table: a network, a baseline, or somebody's pictures."""
+"""Methods: the rows of a table: networks, baselines, and pictures made by other programs."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,6 @@ from typing import Literal
 
 from torch import Tensor
 
-from diffir.data.entries import File
 from diffir.data.pixels import to_tensor
 from diffir.data.sets import file_of
 from diffir.errors import DataError
@@ -19,27 +18,27 @@ from .baselines import DECONVOLUTIONS, ENLARGEMENTS, FILLINGS, unsharp_mask
 from .cases import Pair
 
 Restore = Callable[[str, Pair], Tensor]
-"""Of a picture's name and pair, to (1, 3, H, W)."""
+"""From a picture's name and pair to (1, 3, H, W)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """A row of a table, before anything is loaded."""
+    """A row of a table, not yet loaded."""
 
     name: str
-    """Of a model, what `load` takes; of a baseline, a key of `BASELINES`."""
+    """Of a model, as for `load`; of a baseline, its key."""
     kind: Literal["model", "baseline", "folder"] = "model"
     files: Mapping[str, Path] = field(default_factory=dict)
-    """Of a folder: the restored picture of each case, by the case's name."""
+    """Of a folder: the restored pictures by the names of their cases."""
 
 
 def untouched(lq: Tensor) -> Tensor:
-    """LQ itself."""
+    """LQ unchanged."""
     return lq
 
 
 UNCHANGED = {"untouched": untouched, "unsharp_mask": unsharp_mask}
-"""Baselines for pictures that keep their size."""
+"""Baselines for scale 1 without a known kernel."""
 LIBRARIES = {
     "telea": ("cv2", "OpenCV"),
     "navier_stokes": ("cv2", "OpenCV"),
@@ -50,12 +49,12 @@ LIBRARIES = {
 def baselines_for(
     task: str, scale: int, kernel_problem: str | None
 ) -> tuple[list[Method], list[str]]:
-    """What people did before networks, and sentences on what can't be done here.
+    """The classical baselines of a task, and a sentence for each that is unavailable.
 
     Args:
         task: inpaint or another.
-        scale: of the networks beside them.
-        kernel_problem: why LQ's blur can't be undone by its kernel; None: each pair brings it.
+        scale: of the evaluated networks.
+        kernel_problem: why the blur kernel of LQ is not known; None if it is.
     """
     if task == "inpaint":
         return with_libraries(FILLINGS)
@@ -64,15 +63,16 @@ def baselines_for(
     if kernel_problem is None:
         return with_libraries([*UNCHANGED, *DECONVOLUTIONS])
     methods, notes = with_libraries(UNCHANGED)
-    return methods, [*notes, f"{' and '.join(DECONVOLUTIONS)} are left out, for {kernel_problem}"]
+    left_out = f"{' and '.join(DECONVOLUTIONS)} are left out because {kernel_problem}"
+    return methods, [*notes, left_out]
 
 
 def with_libraries(names: Iterable[str]) -> tuple[list[Method], list[str]]:
-    """The baselines of some names, and a sentence for each whose library is not here."""
+    """The named baselines, and a sentence for each whose library is not installed."""
     names = list(names)
     missing = {name: LIBRARIES[name] for name in names if lacks_library(name)}
     notes = [
-        f"{name} is left out, for {library} is not installed; run pip install 'diffir[evaluation]'"
+        f"{name} is left out because {library} is missing; run pip install 'diffir[evaluation]'"
         for name, (_, library) in missing.items()
     ]
     return [Method(name=name, kind="baseline") for name in names if name not in missing], notes
@@ -84,11 +84,11 @@ def lacks_library(baseline: str) -> bool:
 
 
 def task_and_scale(models: Sequence[str], device: str) -> tuple[str, int]:
-    """What all the models do.
+    """The common task and scale of the models.
 
     Raises:
         WeightsError, DeviceError: as `Restorer.from_pretrained`.
-        DataError: when they differ, so that no table can hold them.
+        DataError: when they differ.
     """
     found = {}
     for model in models:
@@ -99,13 +99,13 @@ def task_and_scale(models: Sequence[str], device: str) -> tuple[str, int]:
         if (task, scale) != first:
             raise DataError(
                 f"{models[0]} is for {first[0]} ×{first[1]} and {model} for {task} ×{scale}; "
-                "judge them apart"
+                "evaluate them separately"
             )
     return first
 
 
 def opened(method: Method, *, scale: int, device: str, seed: int) -> Restore:
-    """A method, loaded. Raises WeightsError, DeviceError."""
+    """Load a method. Raises WeightsError, DeviceError."""
     if method.kind == "folder":
         return partial(picture_of, method)
     if method.kind == "baseline":
@@ -120,7 +120,7 @@ def opened(method: Method, *, scale: int, device: str, seed: int) -> Restore:
 
 
 def by_baseline(baseline: str, scale: int, _name: str, pair: Pair) -> Tensor:
-    """What a baseline makes of LQ."""
+    """Restore LQ with a baseline."""
     assert pair.lq is not None
     if baseline in ENLARGEMENTS:
         return ENLARGEMENTS[baseline](pair.lq, scale)
@@ -134,12 +134,7 @@ def by_baseline(baseline: str, scale: int, _name: str, pair: Pair) -> Tensor:
 
 
 def picture_of(folder: Method, name: str, _pair: Pair) -> Tensor:
-    """The picture that somebody made. Raises PictureError; DataError where it is missing."""
+    """Read the restored picture. Raises PictureError; DataError if it is missing."""
     if name not in folder.files:
         raise DataError(f"{folder.name} has no picture for {name}; add it")
-    return to_tensor(restored_file(folder, name).pixels())
-
-
-def restored_file(folder: Method, name: str) -> File:
-    """The file of a folder's picture."""
-    return file_of(folder.files[name])
+    return to_tensor(file_of(folder.files[name]).pixels())

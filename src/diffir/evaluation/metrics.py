@@ -1,4 +1,4 @@
-"""The metrics that have a name, and opening those whose files are on this machine."""
+"""The named metrics, and loading those whose weights are on this machine."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -18,27 +18,27 @@ from .niqe import load_niqe
 from .psnr_ssim import psnr, ssim, ssim_volume
 
 Score = Callable[..., Tensor]
-"""Of `restored` (B, 3, H, W) in [0, 1], and by name of what the metric needs beside it, to (B,).
+"""From `restored` (B, 3, H, W) in [0, 1] and, by keyword, what else the metric needs, to (B,).
 
-A metric of sets takes iterables of such tensors instead, and gives one number ().
+A metric of sets takes iterables of such tensors and returns a scalar ().
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """What to know of a metric before it is opened."""
+    """A metric, not yet loaded."""
 
     better: Literal["higher", "lower"]
     needs: tuple[Literal["gt", "mask"], ...] = ("gt",)
-    """Beside restored: gt (B, 3, H, W); mask (B, 1, H, W), 1 = hole."""
+    """Besides restored: gt (B, 3, H, W); mask (B, 1, H, W), 1 = hole."""
     of_sets: bool = False
-    """Whether it judges sets of pictures and not each."""
+    """Whether it compares sets of pictures instead of single ones."""
     open: Callable[[Path | None], Score]
-    """With the folder of weights that is searched first; raises WeightsError."""
+    """Loads it; takes the folder to search for weights first, and raises WeightsError."""
 
 
 def always(score: Score) -> Callable[[Path | None], Score]:
-    """The opening of a metric that needs no file."""
+    """The `open` of a metric without weights."""
     return lambda weights_dir: score
 
 
@@ -55,8 +55,8 @@ METRICS = {
     "fid": Metric(better="lower", of_sets=True, open=load_fid),
     "niqe": Metric(better="lower", needs=(), open=load_niqe),
 }
-"""By name. A border is cut off before (`without_border`); files are compared in 8 bits, so round
-what a network gives first (`round_to_8_bit`)."""
+"""By name. They do not crop borders (see `without_border`) and do not round: files are compared in
+8 bits, so round the output of a network first (`round_to_8_bit`)."""
 
 
 def open_metrics(
@@ -64,10 +64,10 @@ def open_metrics(
     weights_dir: Path | None = None,
     device: torch.device | str = "cpu",
 ) -> tuple[dict[str, Score], dict[str, str]]:
-    """The metrics that can be had, on a device; and for each other one the sentence that says why.
+    """The available metrics, on a device; and for each other one a sentence that says why not.
 
     Raises:
-        DataError: when there is no metric of a name.
+        DataError: when a name is unknown.
     """
     available, unavailable = {}, {}
     for name in names:
@@ -81,7 +81,7 @@ def open_metrics(
 
 
 def known(name: str) -> Metric:
-    """The metric of a name; DataError when there is none."""
+    """The metric of a name; DataError if there is none."""
     if name not in METRICS:
-        raise DataError(f"metric {name!r} found; wanted are some of {', '.join(METRICS)}")
+        raise DataError(f"metric {name!r} found; choose from {', '.join(METRICS)}")
     return METRICS[name]

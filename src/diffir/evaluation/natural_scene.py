@@ -1,9 +1,9 @@
-"""What NIQE looks at: the statistics of a picture's brightness, block by block.
+"""The features of NIQE: natural-scene statistics of a picture's luma, block by block.
 
-In good photos, brightness without its local mean and divided by its local deviation is nearly
-Gaussian, and neighbours go together in a known way (Mittal et al. 2013). The numbers are those of
-the authors' MATLAB code, which differs from the paper in that the values themselves, too, get an
-asymmetric fit. N blocks of 96 × 96 pixels, 36 features of each: 18 at each of two resolutions.
+In good photos, luma minus its local mean and divided by its local deviation is nearly Gaussian, and
+neighbours are correlated in a known way (Mittal et al. 2013). The constants are those of the
+authors' MATLAB code, which, unlike the paper, uses an asymmetric fit for the values themselves,
+too. N blocks of 96 × 96 pixels with 36 features each: 18 at each of two resolutions.
 """
 
 import torch
@@ -20,11 +20,11 @@ BLOCK = 96
 WINDOW_SIDE, WINDOW_SIGMA = 7, 7 / 6
 FEATURES = 36
 NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))  # down, right
-SHAPES = torch.arange(200, 10001, dtype=torch.float64) / 1000  # α that a fit may find
+SHAPES = torch.arange(200, 10001, dtype=torch.float64) / 1000  # candidates for α
 
 
 def window() -> Tensor:
-    """The Gaussian (7, 7) under which means and deviations are local."""
+    """The Gaussian window (7, 7) of local means and deviations."""
     line = torch.arange(WINDOW_SIDE, dtype=torch.float64) - WINDOW_SIDE // 2
     weights = torch.exp(-line.square() / (2 * WINDOW_SIGMA**2))
     weights = weights / weights.sum()
@@ -32,13 +32,13 @@ def window() -> Tensor:
 
 
 def local_mean(x: Tensor) -> Tensor:
-    """Means of (1, 1, H, W) under the window; borders go on as their last pixel."""
+    """Windowed means of (1, 1, H, W); borders are replicated."""
     padded = F.pad(x, [WINDOW_SIDE // 2] * 4, mode="replicate")
     return F.conv2d(padded, window().to(x)[None, None])
 
 
 def normalised(luma: Tensor) -> tuple[Tensor, Tensor]:
-    """Luma (1, 1, H, W) without its local mean, divided by its local deviation; and the latter."""
+    """Luma (1, 1, H, W) minus its local mean, divided by its local deviation; and the latter."""
     mean = local_mean(luma)
     deviation = (local_mean(luma.square()) - mean.square()).abs().sqrt()
     return (luma - mean) / (deviation + 1), deviation
@@ -71,7 +71,7 @@ def nearest_shape(ratio: Tensor) -> Tensor:
 def fit_asymmetric(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Shape α and scales β left and right of an asymmetric generalised Gaussian, (N,) each.
 
-    By the moments of all of x (N, …) (Lasmar et al. 2009). NaN where a side has no value.
+    By the moments of x (N, …) (Lasmar et al. 2009). NaN if a side has no value.
     """
     x = x.flatten(1)
     squares = x.square()
@@ -89,7 +89,7 @@ def fit_asymmetric(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def block_features(blocks: Tensor) -> Tensor:
     """Shapes and scales of the values of blocks (N, h, w) and of four products: (N, 18).
 
-    A product is of neighbours, a block being a torus; its mean is a feature, too.
+    The products are of neighbours, with periodic borders; their means are features, too.
     """
     shape, left, right = fit_asymmetric(blocks)
     features = [shape, (left + right) / 2]
@@ -101,9 +101,9 @@ def block_features(blocks: Tensor) -> Tensor:
 
 
 def picture_features(picture: Tensor) -> tuple[Tensor, Tensor]:
-    """Of (1, 3, H, W) in [0, 1]: features (N, 36) and sharpness (N,) of its blocks.
+    """Features (N, 36) and sharpness (N,) of the blocks of a picture (1, 3, H, W) in [0, 1].
 
-    What is left beyond whole blocks at the right and below does not count.
+    Incomplete blocks at the right and bottom are ignored.
 
     Raises:
         DataError: when there are fewer than two blocks, which have no covariance.
@@ -112,9 +112,9 @@ def picture_features(picture: Tensor) -> tuple[Tensor, Tensor]:
     if height * width < 2 * BLOCK**2:
         raise DataError(
             f"a picture of {picture.shape[-1]}×{picture.shape[-2]} found; "
-            f"NIQE takes two blocks of {BLOCK}×{BLOCK} at least"
+            f"NIQE needs at least two blocks of {BLOCK}×{BLOCK}"
         )
-    # Rounded and in float64 on the CPU, as MATLAB has it
+    # Rounded and in float64 on the CPU, as in MATLAB
     luma = to_y(picture[..., :height, :width].cpu().double()).round()
     full, deviation = normalised(luma)
     half, _ = normalised(imresize(luma, 0.5))

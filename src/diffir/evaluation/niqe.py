@@ -1,6 +1,6 @@
-"""NIQE (Mittal et al. 2013): how unlike those of good photos the statistics of a picture are.
+"""NIQE (Mittal et al. 2013): how much a picture's statistics differ from those of good photos.
 
-It needs no reference but a model of good photos, which `fit` makes of some and a file keeps.
+It needs no reference, only a model of good photos, which `fit` makes and a file stores.
 """
 
 from collections.abc import Iterable
@@ -24,16 +24,16 @@ NIQE_MODEL = PublicWeights(
     "niqe_pris_params.npz",
     "https://github.com/XPixelGroup/BasicSR/raw/master/basicsr/metrics/niqe_pris_params.npz",
 )
-"""The authors' model, as BasicSR keeps it; no hash is published. What `PristineModel.save` writes
-has the same names."""
+"""The authors' model, as stored by BasicSR, without a published hash. `PristineModel.save` uses the
+same names."""
 MODEL_NAMES = ("mu_pris_param", "cov_pris_param")
 
-SHARP = 0.75  # of the sharpest block of a photo: what a block needs to be learnt from
+SHARP = 0.75  # least sharpness of fitted blocks, relative to the sharpest block of a photo
 
 
 @dataclass(frozen=True)
 class PristineModel:
-    """A Gaussian of the features of good photos."""
+    """A Gaussian model of the features of good photos."""
 
     mean: Tensor
     """(36,) float64."""
@@ -41,7 +41,7 @@ class PristineModel:
     """(36, 36) float64."""
 
     def save(self, path: Path) -> None:
-        """Write it as an .npz that BasicSR reads, too; raises OSError."""
+        """Write it as an .npz that BasicSR can read, too; raises OSError."""
         with whole_file(path) as file:
             np.savez(
                 file,
@@ -52,15 +52,15 @@ class PristineModel:
 
 
 def read_pristine_model(path: Path) -> PristineModel:
-    """The model in an .npz file; nothing in it is unpickled.
+    """The model in an .npz file, read without pickle.
 
     Raises:
-        WeightsError: when the file is broken or holds something else.
+        WeightsError: when the file is broken or has other content.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
             mean, covariance = (file[name].astype(np.float64) for name in MODEL_NAMES)
-    except Exception as error:  # zip, numpy and the missing names have their own
+    except Exception as error:  # of zip, numpy or missing names
         raise no_model(path) from error
     if mean.size != FEATURES or covariance.shape != (FEATURES, FEATURES):
         raise no_model(path)
@@ -68,10 +68,10 @@ def read_pristine_model(path: Path) -> PristineModel:
 
 
 def no_model(path: Path) -> WeightsError:
-    """The error for a file that holds something else."""
+    """The error for a file with other content."""
     return WeightsError(
-        f"{path} holds no model of NIQE, which is {FEATURES} and {FEATURES}×{FEATURES} numbers "
-        f"called {' and '.join(MODEL_NAMES)}; get it anew or fit one"
+        f"{path} is not a model of NIQE, {FEATURES} and {FEATURES}×{FEATURES} numbers named "
+        f"{' and '.join(MODEL_NAMES)}; get another copy, or fit one"
     )
 
 
@@ -84,14 +84,14 @@ def gaussian_of(features: Tensor, least: int) -> PristineModel:
     whole = features[~features.isnan().any(dim=1)]
     if len(whole) < least:
         raise DataError(
-            f"{len(whole)} blocks of {BLOCK}×{BLOCK} with detail found, where NIQE takes "
-            f"{least}; give more or larger photos"
+            f"{len(whole)} blocks of {BLOCK}×{BLOCK} with detail found; NIQE needs {least}, "
+            "so give more or larger photos"
         )
     return PristineModel(features.nanmean(dim=0), torch.cov(whole.T))
 
 
 def sharp_features(photo: Tensor) -> Tensor:
-    """Features of the blocks nearly as sharp as the sharpest; raises as `picture_features`."""
+    """Features of blocks nearly as sharp as the sharpest; raises as `picture_features`."""
     features, sharpness = picture_features(photo)
     return features[sharpness > SHARP * sharpness.max()]
 
@@ -111,7 +111,7 @@ def fit(photos: Iterable[Tensor]) -> PristineModel:
 
 
 def fit_folder(folder: Path) -> PristineModel:
-    """The model of the photos in a folder and its folders.
+    """The model of the photos in a folder and its subfolders.
 
     Raises:
         DataError: as `picture_files` and `fit`, naming the photo.
@@ -128,12 +128,12 @@ def fit_folder(folder: Path) -> PristineModel:
 
 @dataclass(frozen=True)
 class NIQE:
-    """The distance from a model of good photos; low is good."""
+    """The distance from a model of good photos; lower is better."""
 
     model: PristineModel
 
     def __call__(self, restored: Tensor) -> Tensor:
-        """Of each picture, (B,) float64, from (B, 3, H, W) in [0, 1].
+        """NIQE of each picture, (B,) float64, of (B, 3, H, W) in [0, 1].
 
         Raises:
             DataError: as `picture_features` and `gaussian_of`.

@@ -1,18 +1,15 @@
-"""The page: tables and crops in one HTML file that asks for nothing from anywhere."""
+"""The HTML report: tables and crops in one file without external resources."""
 
 import base64
-import io
 from collections.abc import Sequence
 from html import escape
 
-from PIL import Image
-
-from diffir.data.pixels import Pixels
+from diffir.data.pixels import Pixels, png_of
 
 from .crops import GAIN, View
 
 Table = tuple[Sequence[str], Sequence[Sequence[str]]]
-"""Heads, and rows of cells."""
+"""Headers, and rows of cells."""
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em }
@@ -28,7 +25,7 @@ img { display: block; width: 192px; margin-bottom: 4px; image-rendering: pixelat
 def page(
     title: str, sentences: Sequence[str], means: Table, pictures: Table, views: Sequence[View]
 ) -> str:
-    """The whole page, in UTF-8."""
+    """The whole page."""
     parts = [
         f"<h1>{escape(title)}</h1>",
         table(means),
@@ -50,7 +47,7 @@ def page(
 
 
 def table(content: Table) -> str:
-    """A table, every cell escaped."""
+    """A table with escaped cells."""
     heads, rows = content
     lines = [cells("th", heads), *(cells("td", row) for row in rows)]
     return "<table>\n" + "\n".join(lines) + "\n</table>"
@@ -62,7 +59,7 @@ def cells(tag: str, texts: Sequence[str]) -> str:
 
 
 def crops(view: View) -> str:
-    """The crops of a picture side by side, the differences below them."""
+    """The crops of a picture side by side, with the differences below."""
     figures = []
     for tile in view.tiles:
         images = image(tile.pixels, f"{view.picture}, {tile.label}")
@@ -74,8 +71,6 @@ def crops(view: View) -> str:
 
 
 def image(pixels: Pixels, alt: str) -> str:
-    """A picture as PNG within the page."""
-    data = io.BytesIO()
-    Image.fromarray(pixels).save(data, format="PNG")
-    text = base64.b64encode(data.getvalue()).decode("ascii")
+    """A picture as an embedded PNG."""
+    text = base64.b64encode(png_of(pixels)).decode("ascii")
     return f'<img alt="{escape(alt)}" src="data:image/png;base64,{text}">'

@@ -1,14 +1,15 @@
-"""Planning: from what a user asks to what is done, all that can be refused refused before."""
+"""Planning: turn a user's request into a plan, and refuse mistakes before the evaluation starts."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from diffir.checkpoints.folder import WEIGHTS_FILE
 from diffir.data import DEGRADATIONS, MotionBlur, unfit
+from diffir.data.degradations import MakesPairs
 from diffir.errors import DataError
 from diffir.presets import PRESETS
 
-from .benchmarks import Benchmark, benchmark_called, border_of, pictures_of, told
+from .benchmarks import Benchmark, benchmark_called, border_of, count_note, pictures_of
 from .cases import cases_in, cases_of_folder
 from .evaluate import Plan
 from .layouts import Case
@@ -22,12 +23,12 @@ METRICS_OF = {
     "deblur": ("psnr", "ssim_volume"),
     "inpaint": ("psnr_hole", "ssim"),
 }
-"""What a task's pictures are judged by where neither user nor benchmark says."""
+"""The default metrics of a task, unless the user or the benchmark chooses others."""
 DEGRADATION_OF = {"sr": "bicubic", "deblur": "motion", "inpaint": "holes-training"}
 ONE_KERNEL = "motion-uniform"
-"""The degradation whose blur can be undone by its kernel."""
+"""The degradation with one known kernel per picture."""
 COMPARED = ("psnr", "ssim")
-"""What folders of pictures are judged by."""
+"""The default metrics of `diffir compare`."""
 
 
 def plan_evaluation(
@@ -43,28 +44,28 @@ def plan_evaluation(
     device: str = "auto",
     views: bool = False,
 ) -> tuple[Plan, list[str]]:
-    """What `evaluate` shall do, and sentences on what is not as one might think.
+    """The plan for `evaluate`, and notes for the user.
 
     Args:
-        models: what `load` takes, or folders of pictures that somebody made; all but folders are of
-            one task and scale, and there is one at least.
+        models: as for `load`, or folders of pictures restored by other programs; at least one
+            model, all of one task and scale.
         data: a folder in a layout of the task or benchmark, or anything that training takes.
         benchmark: a key of `BENCHMARKS`, in any spelling.
-        metrics: keys of `METRICS`; none: those of the benchmark, or of the task.
-        border: pixels; None: as many as the scale, where it is above 1.
+        metrics: keys of `METRICS`; empty: those of the benchmark, or of the task.
+        border: pixels; None: the scale, or 0 for scale 1.
         degradation: a key of `DEGRADATIONS`; None: that of the benchmark or task.
-        baselines: whether rows of the task's baselines are added.
+        baselines: whether to add the task's baselines.
         seed: see `Plan`; 0 makes the pairs of validation.
-        device: as `Restorer` takes it.
-        views: whether crops are kept.
+        device: as for `Restorer`.
+        views: whether to keep crops.
 
     Raises:
-        DataError: when the data, the benchmark or the metrics can't be had or don't fit.
+        DataError: when the data, the benchmark or the metrics are unavailable or don't fit.
         WeightsError, DeviceError: when a model can't be loaded.
     """
     networks = [model for model in models if not is_pictures(model)]
     if not networks:
-        raise DataError("folders alone were given; `diffir compare` takes them, with --gt")
+        raise DataError("only folders found; give a model, or use `diffir compare` with --gt")
     task, scale = task_and_scale(networks, device)
     chosen = None if benchmark is None else benchmark_called(benchmark)
     cases, notes = cases_for(data, chosen, task, scale)
@@ -94,7 +95,7 @@ def plan_evaluation(
 
 
 def is_pictures(model: str) -> bool:
-    """Whether a word means a folder of pictures, and no network, be it in a folder of its own."""
+    """Whether a word is a folder of pictures, and not a network or a folder with one."""
     return (
         Path(model).is_dir() and model not in PRESETS and not (Path(model) / WEIGHTS_FILE).exists()
     )
@@ -103,64 +104,74 @@ def is_pictures(model: str) -> bool:
 def cases_for(
     data: str, benchmark: Benchmark | None, task: str, scale: int
 ) -> tuple[list[Case], list[str]]:
-    """The pictures, and what a benchmark's check says of them; raises DataError."""
+    """The pictures, and a note on how many of a benchmark there are; raises DataError."""
     if benchmark is None:
         return cases_in(data, task, scale)[1], []
     if benchmark.task != task:
         raise DataError(
-            f"benchmark {benchmark.name} is of {benchmark.task} and the model of {task}; "
-            "take another of either"
+            f"benchmark {benchmark.name} is for {benchmark.task} and the model for {task}; "
+            "change one of them"
         )
     layout, cases = pictures_of(benchmark, Path(data), scale)
-    return cases, [told(benchmark, layout, cases, scale)]
+    return cases, [count_note(benchmark, layout, cases, scale)]
 
 
 def degradation_for(
     asked: str | None, benchmark: Benchmark | None, cases: Sequence[Case], task: str, scale: int
 ) -> str | None:
-    """The name of how LQ is made, None where all pictures have one; raises DataError."""
+    """The name of the degradation that makes LQ, None if all pictures have it; raises DataError."""
     lacking = any(case.lq is None and case.mask is None and not case.problem for case in cases)
     if asked is not None and not lacking:
-        raise DataError(f"the data have an LQ of their own; leave --degradation {asked} out")
+        raise DataError(f"the data have their own LQ; leave --degradation {asked} out")
     if not lacking and task != "inpaint":
         return None
     name = asked or (benchmark.degradation if benchmark else None) or DEGRADATION_OF[task]
-    if name not in DEGRADATIONS:
-        raise DataError(f"degradation {name!r} found; there are {', '.join(DEGRADATIONS)}")
-    problem = unfit(DEGRADATIONS[name], task, scale)
-    if problem is not None:
-        raise DataError(f"{problem}; choose another with --degradation")
+    require_fit(degradation_named(name), task, scale)
     return name
 
 
+def degradation_named(name: str) -> MakesPairs:
+    """The degradation of a name; raises DataError for an unknown one."""
+    if name not in DEGRADATIONS:
+        raise DataError(f"degradation {name!r} found; choose one of {', '.join(DEGRADATIONS)}")
+    return DEGRADATIONS[name]
+
+
+def require_fit(degradation: MakesPairs, task: str, scale: int) -> None:
+    """Raise DataError for a degradation that does not fit the task or the scale."""
+    problem = unfit(degradation, task, scale)
+    if problem is not None:
+        raise DataError(f"{problem}; choose another with --degradation")
+
+
 def kernel_problem(degradation: str | None, cases: Sequence[Case]) -> str | None:
-    """Why the blur of LQ has no kernel that is known; None where it has."""
+    """Why the blur kernel of LQ is unknown; None if it is known."""
     if degradation is None or any(case.lq is not None for case in cases):
         return (
-            "nobody tells the kernel of LQ's blur; give sharp photos alone with "
+            "the blur kernel of LQ is unknown; give only sharp photos with "
             f"--degradation {ONE_KERNEL}"
         )
     settings = DEGRADATIONS[degradation]
     if isinstance(settings, MotionBlur) and settings.turn_probability == 0:
         return None
-    return f"{degradation} has no kernel that is the same everywhere; {ONE_KERNEL} has"
+    return f"{degradation} has no uniform kernel; use --degradation {ONE_KERNEL}"
 
 
 def made_notes(degradation: str | None, cases: Sequence[Case], seed: int) -> list[str]:
-    """A sentence where LQ is made."""
+    """A note if LQ is made."""
     made = sum(1 for case in cases if case.lq is None and case.mask is None and not case.problem)
     if degradation is None or not made:
         return []
-    return [f"LQ of {made} of {len(cases)} pictures is made: {degradation}, seed {seed}"]
+    return [f"LQ of {made} of {len(cases)} pictures was made: {degradation}, seed {seed}"]
 
 
 def usable_metrics(
     asked: Sequence[str], cases: Sequence[Case], *, has_masks: bool
 ) -> tuple[tuple[str, ...], list[str]]:
-    """The metrics that can be had here on these pictures, and why the others can't.
+    """The metrics available for these pictures, and sentences on why others are not.
 
     Raises:
-        DataError: when there is no metric of a name, or none can be had.
+        DataError: when a name is unknown, or no metric is available.
     """
     there = {"gt": any(case.gt is not None for case in cases), "mask": has_masks}
     words = {"gt": "GT", "mask": "masks"}
@@ -168,13 +179,13 @@ def usable_metrics(
         name: [words[need] for need in known(name).needs if not there[need]] for name in asked
     }
     notes = [
-        f"{name} is left out, for the pictures have no {' and no '.join(needs)}"
+        f"{name} is left out because the pictures have no {' and no '.join(needs)}"
         for name, needs in lacking.items()
         if needs
     ]
     single = {name for name in asked if METRICS[name].of_sets and len(cases) < 2}
     notes += [
-        f"{name} is left out, for it compares sets, of 2 pictures at least" for name in single
+        f"{name} is left out because it compares sets of at least 2 pictures" for name in single
     ]
     available, unavailable = open_metrics(
         name for name in asked if not lacking[name] and name not in single
@@ -182,16 +193,16 @@ def usable_metrics(
     notes += [f"{name} is left out: {reason}" for name, reason in unavailable.items()]
     if not available:
         raise DataError(
-            f"no metric is left: {'; '.join(notes) or 'none was named'}; give what they need, or "
-            "name others with --metrics"
+            f"no metric is left: {'; '.join(notes) or 'none was given'}; give what they need, or "
+            "choose others with --metrics"
         )
     return tuple(dict.fromkeys(available)), notes
 
 
 def published_for(benchmark: str, plan: Plan) -> tuple[Published, ...]:
-    """What the paper has of a benchmark in a plan's metrics, by the first of them best last.
+    """The paper's scores on a benchmark in a plan's metrics, best last by the first metric.
 
-    Nothing where the plan is of another scale. Raises DataError for an unknown benchmark.
+    Empty if the plan has another scale. Raises DataError for an unknown benchmark.
     """
     if benchmark_called(benchmark).scale != plan.scale:
         return ()
@@ -208,20 +219,20 @@ def plan_comparison(
     seed: int = 0,
     views: bool = False,
 ) -> tuple[Plan, list[str]]:
-    """What `compare` shall do with folders of pictures, and sentences on what is not as asked.
+    """The plan for `compare`, and notes for the user.
 
     Args:
-        folders: pictures that any program made, called after those of GT.
-        gt: the folder of GT; None for metrics that need none, which the first folder's names rule.
-        metrics: keys of `METRICS`; none: PSNR and SSIM on RGB.
-        border: pixels left out.
-        crop: whether sizes may differ; then what both share at the top left is compared.
+        folders: pictures made by any program, named like those of GT.
+        gt: the folder of GT; None for metrics without GT, with the names of the first folder.
+        metrics: keys of `METRICS`; empty: PSNR and SSIM on RGB.
+        border: pixels cropped from every side.
+        crop: whether sizes may differ, so that the common top-left part is compared.
         seed: of the confidence intervals.
-        views: whether crops are kept.
+        views: whether to keep crops.
 
     Raises:
         DataError: when a folder is missing or empty, or pictures do not match.
-        PictureError: when the head of a picture can't be read.
+        PictureError: when the header of a picture can't be read.
     """
     cases = cases_of_folder(gt or folders[0])
     methods = [matched(folder, cases) for folder in folders]

@@ -1,13 +1,12 @@
-"""What the prior of a network knows and what it is worth: Ẑ beside other Z, probes, modulation.
+"""Probing a network's prior: its information and its benefit over other Z, and the modulation.
 
 N pictures, Z (N, 4C'), T steps.
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import fmean, stdev
-from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -16,7 +15,8 @@ from torch import Tensor
 from diffir.data import Batch
 from diffir.data.draws import Facts
 from diffir.data.facts import labels_of
-from diffir.inference.devices import pick_device, place
+from diffir.data.parallel import Watch, unwatched
+from diffir.inference.devices import pick_device, to_device
 from diffir.inference.padding import pad_to_multiple
 from diffir.model import DiffIRS1, DiffIRS2, IPRModulation
 
@@ -24,9 +24,6 @@ from .linear_probes import effective_rank, is_probed, read_off
 from .probe_pictures import degradation_for, networks_of, pictures_for
 from .probe_report import QUANTILES, FactRead, Modulated, ProbeReport, Score, Spread, Step
 from .protocol import guessed_ipr_steps, placed, restored_with, score, true_ipr
-
-Watch: TypeAlias = Callable[[Iterable[Batch], str, int], Iterable[Batch]]
-"""Hands pictures on, so that somebody sees how far the work is; told what it is, and how many."""
 
 LEVELS = {
     "encoders.0": "level 1, down",
@@ -38,20 +35,20 @@ LEVELS = {
     "decoders.2": "level 1, up",
     "refinement": "refinement",
 }
-OTHER_SEED = 1  # of the noise, beside the protocol's
+OTHER_SEED = 1  # of the noise, in addition to the protocol's
 OWN, GUESSED, TRUE = "its own Ẑ", "guessed Ẑ", "true Z"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Priors:
-    """What is read off the pictures, float32 on the CPU."""
+    """All Z of the pictures and their facts, float32 on the CPU."""
 
     steps: Tensor
     """Ẑ after each step, (T, N, 4C')."""
     condition: Tensor
     """(N, 4C')."""
     of_other_noise: Tensor
-    """Ẑ of a chain that began in another noise, (N, 4C')."""
+    """Ẑ of a chain from other noise, (N, 4C')."""
     true: Tensor | None
     facts: list[Facts]
 
@@ -59,11 +56,6 @@ class Priors:
     def guessed(self) -> Tensor:
         """Ẑ, (N, 4C')."""
         return self.steps[-1]
-
-
-def unwatched(pictures: Iterable[Batch], _what: str, _total: int) -> Iterable[Batch]:
-    """Nobody looks."""
-    return pictures
 
 
 @torch.no_grad()
@@ -76,39 +68,39 @@ def probe(
     seed: int = 0,
     watch: Watch = unwatched,
 ) -> ProbeReport:
-    """Ask a network for use what its prior knows.
+    """Measure the information in a stage-2 network's prior and its benefit.
 
     Args:
-        model: what `load` takes, of stage 2.
-        data: anything that training takes, of 3 pictures at least; sizes may differ.
-        stage1: the network that taught it, to learn what the true Z is worth.
-        degradation: a key of `DEGRADATIONS` for pictures without LQ; None: as the network learnt.
+        model: as for `load`, of stage 2.
+        data: anything that training takes, with at least 3 pictures; sizes may differ.
+        stage1: its teacher, to measure the benefit of the true Z.
+        degradation: a key of `DEGRADATIONS` for pictures without LQ; None: as in its training.
         seed: of degradation and probes.
-        watch: sees the pictures go by, twice.
+        watch: shows progress, twice.
 
     Raises:
-        WeightsError: when a network can't be loaded, or is not of the stage that is wanted.
+        WeightsError: when a network can't be loaded, or is of the wrong stage.
         DataError, PictureError: when the pictures are too few or bad, or the degradation unfit.
     """
     checkpoint, network, teacher = networks_of(model, stage1)
-    told, makes = degradation_for(degradation, checkpoint)
+    described, makes = degradation_for(degradation, checkpoint)
     pictures, notes = pictures_for(data, checkpoint.task, checkpoint.config.scale, makes, seed)
     if all(entry.lq for _, entry in pictures.entries):
-        told = "the data's own LQ"
+        described = "the data's own LQ"
     device = pick_device()
-    network = place(network, device)
-    teacher = place(teacher, device) if teacher else None
+    network = to_device(network, device)
+    teacher = to_device(teacher, device) if teacher else None
     count = len(pictures)
     priors = read(network, teacher, watch(pictures, "reading Z", count), device)
     facts = facts_read(priors, seed)
     if not facts:
-        notes.append("no fact about LQ is known of enough pictures, and differs between them")
+        notes.append("no fact about LQ is known for enough pictures and differs between them")
     asked = watch(pictures, "restoring", count)
     return ProbeReport(
         model=model,
         stage1=stage1,
         data=data,
-        degradation=told,
+        degradation=described,
         seed=seed,
         pictures=count,
         scores=scores_of(network, teacher, priors, asked, device),
@@ -125,7 +117,7 @@ def probe(
 def read(
     network: DiffIRS2, teacher: DiffIRS1 | None, pictures: Iterable[Batch], device: torch.device
 ) -> Priors:
-    """All Z of the pictures, and what is known of each."""
+    """All Z of the pictures, and their facts."""
     steps, others = list[Tensor](), list[Tensor]()
     conditions, true, facts = list[Tensor](), list[Tensor](), list[Facts]()
     for picture in pictures:
@@ -149,7 +141,7 @@ def read(
 def handed_to(
     network: DiffIRS2, teacher: DiffIRS1 | None, priors: Priors
 ) -> list[tuple[str, str, DiffIRS1 | DiffIRS2, Tensor]]:
-    """Restorer and Z in words, the restorer, and its Z for each picture (N, 4C'); own Ẑ first."""
+    """Names of restorer and Z, the restorer, and Z for each picture (N, 4C'); own Ẑ first."""
     own, use = priors.guessed, "network for use"
     rows: list[tuple[str, str, DiffIRS1 | DiffIRS2, Tensor]] = [(use, OWN, network, own)]
     if network.config.timesteps:
@@ -175,7 +167,7 @@ def handed_to(
 
 
 def mean_of(ipr: Tensor) -> Tensor:
-    """The mean over pictures, for each of them: (N, 4C')."""
+    """The mean over pictures, repeated for each: (N, 4C')."""
     return ipr.mean(dim=0).expand_as(ipr)
 
 
@@ -199,7 +191,7 @@ def scores_of(
         apart = [
             mine - own if mine != own else 0.0 for mine, own in zip(found, values[0], strict=True)
         ]
-        finite = all(map(math.isfinite, apart))  # a picture that is restored exactly has ∞ dB
+        finite = all(map(math.isfinite, apart))  # a perfectly restored picture has ∞ dB
         scores.append(
             Score(
                 restorer=restorer_name,
@@ -213,13 +205,13 @@ def scores_of(
 
 
 def known_iprs(priors: Priors) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float64]]]:
-    """Ẑ, and Z where it is known, (N, 4C') each."""
+    """Ẑ, and Z if it is known, (N, 4C') each."""
     iprs = {GUESSED: priors.guessed} | ({} if priors.true is None else {TRUE: priors.true})
     return {name: ipr.double().numpy() for name, ipr in iprs.items()}
 
 
 def spreads_of(priors: Priors) -> list[Spread]:
-    """How far Z differs."""
+    """How much Z varies over pictures."""
     spreads = []
     for name, ipr in known_iprs(priors).items():
         std, size = ipr.std(axis=0, ddof=1), np.abs(ipr).mean(axis=0)
@@ -236,7 +228,7 @@ def spreads_of(priors: Priors) -> list[Spread]:
 
 
 def facts_read(priors: Priors, seed: int) -> list[FactRead]:
-    """What straight lines read off Z."""
+    """How well linear probes predict facts from Z."""
     iprs = known_iprs(priors)
     return [
         FactRead(
@@ -250,7 +242,7 @@ def facts_read(priors: Priors, seed: int) -> list[FactRead]:
 
 
 def modulation_of(network: DiffIRS2, ipr: Tensor) -> list[Modulated]:
-    """How far Ẑ (N, 4C') moves each level's scales and shifts, mean over its blocks."""
+    """How much each level's scales and shifts vary with Ẑ (N, 4C'), mean over its blocks."""
     found = []
     for place_, level in LEVELS.items():
         modulations = [
@@ -266,12 +258,12 @@ def modulation_of(network: DiffIRS2, ipr: Tensor) -> list[Modulated]:
 
 
 def relative_spread(values: Tensor) -> float:
-    """Standard deviation over N, mean over the rest, over mean size; of (N, C)."""
+    """Mean standard deviation over N, divided by the mean magnitude, of (N, C)."""
     return float(values.std(dim=0).mean() / values.abs().mean())
 
 
 def steps_of(priors: Priors) -> list[Step]:
-    """How the chain comes near its goal."""
+    """The distance from the target after each step of the chain."""
     goal = priors.guessed if priors.true is None else priors.true
     distances = (priors.steps - goal).abs().mean(dim=(1, 2)).tolist()
     size = float(goal.abs().mean())
@@ -282,7 +274,7 @@ def steps_of(priors: Priors) -> list[Step]:
 
 
 def noise_moves(priors: Priors) -> Step:
-    """How far another noise leads away."""
+    """The distance between the results of two noises."""
     distance = float((priors.of_other_noise - priors.guessed).abs().mean())
     relative = distance / float(priors.guessed.abs().mean())
     return Step(step=len(priors.steps), distance=distance, relative=relative)

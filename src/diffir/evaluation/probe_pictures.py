@@ -1,70 +1,62 @@
-"""The pictures that a prior is probed with, and the networks; mistakes are told before the work."""
+"""The pictures and networks for probing a prior; mistakes are reported before the work starts."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from diffir.checkpoints import Checkpoint
-from diffir.data import DEGRADATIONS, Batch, Draws, data_sets, unfit
+from diffir.data import Batch, data_sets
 from diffir.data.degradations import MakesPairs
 from diffir.data.entries import Entry
-from diffir.data.pixels import to_tensor
 from diffir.data.sets import entries_of_sets
 from diffir.data.sources import one_of
-from diffir.errors import DataError, RecipeError, WeightsError
+from diffir.errors import DataError, WeightsError
 from diffir.loading import load_checkpoint
 from diffir.model import DiffIRS1, DiffIRS2
-from diffir.recipe import Recipe
+from diffir.presets.finetune import learnt_degradation
 
-from .planning import DEGRADATION_OF
+from .pairs import pair_of
+from .planning import DEGRADATION_OF, degradation_named, require_fit
 
 FEWEST = 3
 SHARED = ("ipr_dim", "in_channels", "ipr_norm", "constant_ipr")
-"""What the two stages of a run have in common, where Z is concerned."""
+"""Settings concerning Z that both stages of a run share."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pictures:
-    """Pairs, made when they are asked for and always the same; (1, C, H, W) each, on the CPU."""
+    """Pairs, made on demand and reproducible; (1, C, H, W) each, on the CPU."""
 
     entries: Sequence[tuple[int, Entry]]
-    """With their place among all, by which they are degraded."""
+    """With their index among all pictures, which seeds their degradation."""
     scale: int
-    degradation: MakesPairs | None
+    degradation: MakesPairs
     seed: int
 
     def __len__(self) -> int:
-        """How many."""
+        """The number of pairs."""
         return len(self.entries)
 
     def __iter__(self) -> Iterator[Batch]:
-        """One after another. Raises PictureError."""
-        return (self.pair(index, entry) for index, entry in self.entries)
-
-    def pair(self, index: int, entry: Entry) -> Batch:
-        """A picture with its own LQ, or with one made of it, as validation makes it by seed 0."""
-        gt = to_tensor(entry.gt.pixels())
-        height, width = (side - side % self.scale for side in gt.shape[-2:])
-        gt = gt[..., :height, :width]
-        if entry.lq is not None:
-            return Batch(lq=to_tensor(entry.lq.pixels()), gt=gt)
-        assert self.degradation is not None
-        return self.degradation.batch(gt, self.scale, Draws((self.seed,), (index,), alone=True))
+        """The pairs in order. Raises PictureError."""
+        return (
+            pair_of(entry, index, self.degradation, self.scale, self.seed)
+            for index, entry in self.entries
+        )
 
 
 def pictures_for(
     data: str, task: str, scale: int, degradation: MakesPairs, seed: int
 ) -> tuple[Pictures, list[str]]:
-    """The pictures of what training takes as data, and sentences on what is left out.
+    """The pictures of anything that training takes as data, and a note on those left out.
 
     Raises:
-        DataError: when there are fewer than 3, a bad one, or holes that nobody tells.
+        DataError: when there are fewer than 3, a bad one, or given LQ in inpainting.
     """
     entries, bad = entries_of_sets(data_sets([data]), scale)
     if bad:
         raise DataError(one_of(bad))
     if task == "inpaint" and any(entry.lq for entry in entries):
-        raise DataError(f"{data} has an LQ of its own; of inpainting give whole photos alone")
+        raise DataError(f"{data} has its own LQ; inpainting takes only photos")
     most = 2 * (degradation.margin(scale) + scale)
     fit = [
         (index, entry)
@@ -73,8 +65,8 @@ def pictures_for(
     ]
     if len(fit) < FEWEST:
         raise DataError(
-            f"{data} has {len(fit)} pictures larger than {most}×{most}; at least {FEWEST} are "
-            "wanted to tell how Z differs between them"
+            f"{data} has {len(fit)} pictures larger than {most}×{most}; give at least {FEWEST}, "
+            "to measure how Z differs between them"
         )
     small = len(entries) - len(fit)
     notes = [f"{small} of {len(entries)} pictures are left out, too small for an LQ"] * bool(small)
@@ -82,50 +74,35 @@ def pictures_for(
 
 
 def degradation_for(name: str | None, checkpoint: Checkpoint) -> tuple[str, MakesPairs]:
-    """How LQ is made: as asked, else as the network learnt it, else as its task has it; with words.
+    """The degradation and its description: the named one, else the network's own, else its task's.
 
     Raises:
-        DataError: when there is none of the name, or the network is of no use for it.
+        DataError: when the name is unknown, or does not fit the network.
     """
-    if name is not None and name not in DEGRADATIONS:
-        raise DataError(f"degradation {name!r} found; there are {', '.join(DEGRADATIONS)}")
-    chosen: Any = None
-    if name is None:
-        chosen = learnt_degradation(checkpoint)
-    told = "that of the network's recipe" if chosen else name or DEGRADATION_OF[checkpoint.task]
-    chosen = chosen or DEGRADATIONS[told]
-    problem = unfit(chosen, checkpoint.task, checkpoint.config.scale)
-    if problem is not None:
-        raise DataError(f"{problem}; choose another with --degradation")
-    return told, chosen
-
-
-def learnt_degradation(checkpoint: Checkpoint) -> MakesPairs | None:
-    """What the recipe in a weights file says, where there is one."""
-    recipe = checkpoint.training.get("recipe")
-    try:
-        return Recipe.of(recipe).degradation if isinstance(recipe, dict) else None
-    except RecipeError:  # of another version
-        return None
+    learnt = learnt_degradation(checkpoint) if name is None else None
+    words = "that of the network's recipe" if learnt else name or DEGRADATION_OF[checkpoint.task]
+    chosen = learnt or degradation_named(words)
+    require_fit(chosen, checkpoint.task, checkpoint.config.scale)
+    return words, chosen
 
 
 def networks_of(model: str, stage1: str | None) -> tuple[Checkpoint, DiffIRS2, DiffIRS1 | None]:
-    """The network for use and its teacher.
+    """The stage-2 network and its teacher.
 
     Raises:
-        WeightsError: when one can't be loaded, is of the other stage, or they are of two kinds.
+        WeightsError: when one can't be loaded or is of the wrong stage, or they do not match.
     """
     checkpoint = load_checkpoint(model)
     if not isinstance(checkpoint.model, DiffIRS2):
         raise WeightsError(
-            f"{model} is of stage 1, which sees the ground truth; give the network for use as "
-            "MODEL, and this one by --stage1"
+            f"{model} is of stage 1, which sees the ground truth; give the stage-2 network as "
+            "MODEL, and this one as --stage1"
         )
     if stage1 is None:
         return checkpoint, checkpoint.model, None
     first = load_checkpoint(stage1)
     if not isinstance(first.model, DiffIRS1):
-        raise WeightsError(f"{stage1} is of stage 2; --stage1 wants the network that taught MODEL")
+        raise WeightsError(f"{stage1} is of stage 2; --stage1 takes the teacher of MODEL")
     kinds = [
         {"task": which.task, "scale": which.config.scale}
         | {name: getattr(which.config, name) for name in SHARED}
@@ -136,7 +113,7 @@ def networks_of(model: str, stage1: str | None) -> tuple[Checkpoint, DiffIRS2, D
     ]
     if differing:
         raise WeightsError(
-            f"{stage1} has {', '.join(differing)}, unlike {model}; --stage1 wants the network that "
-            "taught MODEL"
+            f"{stage1} has {', '.join(differing)}, unlike {model}; --stage1 takes the teacher of "
+            "MODEL"
         )
     return checkpoint, checkpoint.model, first.model

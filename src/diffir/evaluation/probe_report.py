@@ -1,4 +1,4 @@
-"""What a probe of the prior found, as values: a class a question."""
+"""The results of probing a prior, one class per question."""
 
 from dataclasses import dataclass
 
@@ -9,44 +9,44 @@ QUANTILES = (0.1, 0.5, 0.9)
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """What a restorer makes of all pictures with some Z."""
+    """The PSNR of a restorer on all pictures with some Z."""
 
     restorer: str
     ipr: str
     psnr: float
     """dB, mean over pictures, by the protocol of the task."""
     difference: float
-    """To the network as it is, in dB."""
+    """From the network with its own Ẑ, in dB."""
     error: float
     """Standard error of the difference over pictures."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spread:
-    """How far Z differs between pictures."""
+    """How much Z differs between pictures."""
 
     ipr: str
     relative: float
-    """Mean standard deviation over pictures, over mean |Z|."""
+    """Mean standard deviation over pictures, divided by mean |Z|."""
     quantiles: tuple[float, ...]
-    """Of the same for each of the 4C' numbers, at `QUANTILES`."""
+    """`QUANTILES` of the same over the 4C' numbers."""
     rank: float
-    """Effective rank, at most one less than there are pictures."""
+    """Effective rank, less than the number of pictures."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FactRead:
-    """What is read off Z of a fact about how LQ was made."""
+    """How well a fact about the degradation is predicted from Z."""
 
     fact: str
     pictures: int
     readings: dict[str, Reading]
-    """By which Z it is read off."""
+    """By the Z used for prediction."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Modulated:
-    """How far a level's scales and shifts differ between pictures, over their mean size."""
+    """How much a level's scales and shifts differ between pictures, relative to their mean."""
 
     level: str
     scale: float
@@ -55,18 +55,18 @@ class Modulated:
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """How far Ẑ is from where it should come to, after a reverse step."""
+    """The distance of Ẑ from its target after a reverse step."""
 
     step: int
     distance: float
     """Mean |difference|."""
     relative: float
-    """Over the mean |Z| that it should come to."""
+    """Divided by the mean magnitude of the target."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeReport:
-    """All answers."""
+    """All results."""
 
     model: str
     stage1: str | None
@@ -81,5 +81,5 @@ class ProbeReport:
     steps: list[Step]
     steps_lead_to: str
     other_noise: Step | None
-    """How far the Ẑ of another noise is from that of seed 0; None without diffusion."""
+    """The distance of another noise's Ẑ from that of seed 0; None without diffusion."""
     notes: list[str]

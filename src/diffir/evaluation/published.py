@@ -1,37 +1,27 @@
-"""What the paper reports (arXiv 2303.09472): its tables and its claims on cost, as data.
+"""The tables of the paper (arXiv 2303.09472), as data.
 
-Printed beside our own figures they tell how far a network is from the published one. A gap says
-little where protocols differ: each `Published` names the one it was made by.
+Printed next to our own scores, they show how far a network is from the published one. Gaps mean
+little if protocols differ: each `Published` states its protocol.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+
+from .metrics import METRICS
 
 OURS = "DiffIR_S2"
 """The method's name in its own tables."""
-
-HIGHER_IS_BETTER: Mapping[str, bool] = {
-    "psnr": True,
-    "psnr_y": True,
-    "ssim": True,
-    "lpips": False,
-    "lpips_alex": False,
-    "dists": False,
-    "fid": False,
-}
-"""The metrics of the paper's tables; PSNR is in dB."""
 
 NOT_SAID: Mapping[str, tuple[str, ...]] = {
     "ssim": ("ssim_volume",),
     "lpips": ("lpips_alex", "lpips_vgg"),
 }
-"""Variants among which a table does not tell; its numbers stand beside any of them."""
+"""Metrics whose variant the tables do not state; their scores are shown next to any variant."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """One number of a table."""
+    """One score of a table."""
 
     method: str
     benchmark: str
@@ -40,33 +30,13 @@ class Published:
     protocol: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class PublishedCost:
-    """What the paper says that a method costs, None where it says nothing."""
-
-    method: str
-    task: str
-    parameters: float | None = None
-    multiply_adds: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Claim:
-    """A share that the paper says the method takes of another one's cost."""
-
-    task: str
-    rival: str
-    quantity: Literal["multiply-adds", "parameters"]
-    share: float
-
-
 Table = Mapping[str, tuple[float, ...]]
 
-ON_Y = "PSNR on Y, 4 pixels of border left out; LPIPS of AlexNet"
-ON_RGB = "RGB, as deblurring is judged by custom; the kind of SSIM is not said"
-AT_512 = "512×512; the network of LPIPS is not said"
-AT_256 = "256×256; the network of LPIPS is not said"
-NO_CHANNELS = "whether PSNR is on Y is not said"
+ON_Y = "PSNR on Y without a border of 4 pixels; LPIPS with AlexNet"
+ON_RGB = "RGB, as usual for deblurring; the variant of SSIM is not stated"
+AT_512 = "512×512; the network of LPIPS is not stated"
+AT_256 = "256×256; the network of LPIPS is not stated"
+NO_CHANNELS = "whether PSNR is on Y is not stated"
 CANON = (
     "×4 on RealSR's Canon test pictures, as in the authors' code; the table says RealSRSet; "
     f"{NO_CHANNELS}"
@@ -130,7 +100,7 @@ REAL_WORLD_METRICS = ("lpips", "dists", "psnr_y")
 def rows(
     table: Table, benchmarks: tuple[str, ...], metrics: tuple[str, ...], protocol: str
 ) -> tuple[Published, ...]:
-    """The numbers of a table whose columns are the benchmarks, each with its metrics."""
+    """The scores of a table whose columns are the benchmarks, each with its metrics."""
     columns = [(benchmark, metric) for benchmark in benchmarks for metric in metrics]
     return tuple(
         Published(method=method, benchmark=benchmark, metric=metric, value=value, protocol=protocol)
@@ -149,32 +119,13 @@ PUBLISHED: tuple[Published, ...] = (
     *rows(NTIRE2020, ("ntire2020",), REAL_WORLD_METRICS, TRACK_1),
 )
 
-PUBLISHED_COSTS: tuple[PublishedCost, ...] = (
-    PublishedCost(method="BebyGAN", task="sr", multiply_adds=1.18e12),
-    PublishedCost(method="Real-ESRGAN", task="sr", multiply_adds=1.18e12),
-    PublishedCost(method=OURS, task="sr", multiply_adds=0.74e12),
-    PublishedCost(method="RePaint", task="inpaint", parameters=607e6),
-    PublishedCost(method="ICT", task="inpaint", parameters=150e6),
-    PublishedCost(method="LaMa", task="inpaint", parameters=27e6),
-    PublishedCost(method="LDM", task="inpaint", parameters=215e6),
-    PublishedCost(method=OURS, task="inpaint", parameters=26e6),
-)
-
-CLAIMS: tuple[Claim, ...] = (
-    Claim(task="deblur", rival="Restormer", quantity="multiply-adds", share=0.78),
-    Claim(task="sr", rival="BebyGAN", quantity="multiply-adds", share=0.63),
-    Claim(task="sr", rival="LDM", quantity="multiply-adds", share=0.02),
-    Claim(task="inpaint", rival="RePaint", quantity="parameters", share=0.043),
-    Claim(task="inpaint", rival="RePaint", quantity="multiply-adds", share=0.001),
-)
-
 
 def beside(benchmark: str, metric: str) -> tuple[Published, ...]:
-    """The paper's numbers to print beside ours, best last; empty where it has none.
+    """The paper's scores on a benchmark, best last; empty if it has none.
 
     Args:
         benchmark: `set14`, `gopro`, `places-narrow` …; spaces, dashes and capitals don't matter.
-        metric: a key of `HIGHER_IS_BETTER`, or a variant in `NOT_SAID`.
+        metric: a key of `METRICS`, or of `NOT_SAID`.
     """
     found = [
         row
@@ -182,10 +133,13 @@ def beside(benchmark: str, metric: str) -> tuple[Published, ...]:
         if plain(row.benchmark) == plain(benchmark)
         and plain(metric) in map(plain, (row.metric, *NOT_SAID.get(row.metric, ())))
     ]
-    falling = found and not HIGHER_IS_BETTER[found[0].metric]
-    return tuple(sorted(found, key=lambda row: row.value, reverse=bool(falling)))
+    if not found:
+        return ()
+    kind, *_ = NOT_SAID.get(found[0].metric, (found[0].metric,))
+    falling = METRICS[kind].better == "lower"
+    return tuple(sorted(found, key=lambda row: row.value, reverse=falling))
 
 
 def plain(name: str) -> str:
-    """A name without what people spell differently: `CelebA-HQ narrow` is `celebahqnarrow`."""
+    """A name normalised for spelling: `CelebA-HQ narrow` is `celebahqnarrow`."""
     return "".join(letter for letter in name.casefold() if letter.isalnum())

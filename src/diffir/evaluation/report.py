@@ -1,4 +1,4 @@
-"""Reports: an evaluation as Markdown, CSV or JSON; the HTML page is in `page`."""
+"""Reports: an evaluation as Markdown, CSV or JSON; HTML is in `page`."""
 
 import csv
 import io
@@ -17,11 +17,11 @@ from .page import page
 from .published import beside
 from .summary import CONFIDENCE, Mean, Report
 
-IN_TERMINAL = 3  # worst pictures that are named
+IN_TERMINAL = 3  # worst pictures that are listed
 
 
 def number(metric: str, value: float) -> str:
-    """As papers print it: decibels and NIQE to two decimals, what is below 1 to four."""
+    """Rounded as in papers: PSNR and NIQE to two decimals, others to four."""
     return f"{value:.2f}" if metric.startswith(("psnr", "niqe")) else f"{value:.4f}"
 
 
@@ -47,12 +47,12 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def in_a_cell(text: str) -> str:
-    """A text, say a file's name, that ends no cell and no row."""
+    """A text, such as a file name, escaped for a Markdown cell."""
     return " ".join(text.replace("|", "\\|").splitlines())
 
 
 def mean_rows(report: Report) -> tuple[list[str], list[list[str]]]:
-    """The table of means: a row a method, the paper's below."""
+    """The table of means: one row per method, the paper's below."""
     metrics = report.plan.metrics
     total = len(report.plan.cases)
     rows = []
@@ -65,7 +65,7 @@ def mean_rows(report: Report) -> tuple[list[str], list[list[str]]]:
 
 
 def paper_rows(report: Report) -> list[list[str]]:
-    """What the paper has for the metrics of the table, as rows of it, best last."""
+    """The paper's scores in the table's metrics, as rows, best last."""
     methods = dict.fromkeys(row.method for row in report.published)
     rows = []
     for method in methods:
@@ -95,9 +95,9 @@ def means_table(report: Report) -> str:
 
 
 def facts(report: Report) -> list[str]:
-    """How it was judged, in sentences."""
+    """Sentences on how the scores were made."""
     plan, name = report.plan, report.benchmark or "data"
-    border = f"; {plan.border} pixels of border left out of PSNR and SSIM" if plan.border else ""
+    border = f"; PSNR and SSIM without a border of {plan.border} pixels" if plan.border else ""
     sentences = [
         f"{name}: {report.data}, {len(plan.cases)} pictures in 8 bits{border}",
         f"in brackets: {CONFIDENCE} % confidence interval, bootstrap over pictures, "
@@ -109,7 +109,7 @@ def facts(report: Report) -> list[str]:
 
 
 def worst(report: Report) -> str | None:
-    """The worst pictures of the first method, in a line; None where no metric tells."""
+    """One line on the worst pictures of the first method; None if no metric ranks them."""
     metrics = [name for name in report.plan.metrics if not METRICS[name].of_sets]
     rows = report.of(report.methods[0])[:IN_TERMINAL]
     if not metrics or len(rows) < IN_TERMINAL:
@@ -119,7 +119,7 @@ def worst(report: Report) -> str | None:
 
 
 def title_of(report: Report) -> str:
-    """The benchmark, or what the data are called; `.` has a name, too."""
+    """The name of the benchmark or of the data, resolved for `.`."""
     return report.benchmark or Path(report.data).resolve().name
 
 
@@ -140,7 +140,7 @@ def as_markdown(report: Report) -> str:
 
 
 def as_csv(report: Report) -> str:
-    """A line for each picture and method, all digits kept."""
+    """One line per picture and method, with all digits."""
     metrics = [name for name in report.plan.metrics if not METRICS[name].of_sets]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -152,7 +152,7 @@ def as_csv(report: Report) -> str:
 
 
 def as_json(report: Report) -> str:
-    """Everything but the crops; what is not finite is a text, since JSON has no word for it."""
+    """Everything except the crops; infinity and NaN, which JSON lacks, are texts."""
     plan = report.plan
     value = {
         "data": report.data,
@@ -179,7 +179,7 @@ def as_json(report: Report) -> str:
 
 
 def settings(degradation: Any) -> Any:
-    """The settings of a degradation as recipes write them."""
+    """The settings of a degradation as in recipes."""
     return degradation.model_dump(mode="json") if isinstance(degradation, Values) else None
 
 
@@ -195,7 +195,7 @@ def finite(value: Any) -> Any:
 
 
 def as_html(report: Report) -> str:
-    """One page that needs nothing else."""
+    """A self-contained page."""
     return page(
         title_of(report), facts(report), mean_rows(report), picture_rows(report), report.views
     )
@@ -211,17 +211,17 @@ FORMATS: dict[str, Callable[[Report], str]] = {
 
 
 def require_format(path: Path) -> None:
-    """Raise DataError for a report whose suffix is none of `FORMATS`."""
+    """Raise DataError for a report whose suffix is not in `FORMATS`."""
     if path.suffix.lower() not in FORMATS:
-        raise DataError(f"{path} has no suffix of a report; name one of {', '.join(FORMATS)}")
+        raise DataError(f"{path} does not have the suffix of a report; use {', '.join(FORMATS)}")
 
 
 def write_report(report: Report, path: Path) -> None:
-    """Write a report in the format of its suffix, whole or not at all.
+    """Write a report atomically, in the format of its suffix.
 
     Raises:
         DataError: as `require_format`.
-        OSError: when the path, the rights or the space do not suffice.
+        OSError: when it can't be written.
     """
     require_format(path)
     write_whole(FORMATS[path.suffix.lower()](report).encode(errors="backslashreplace"), path)

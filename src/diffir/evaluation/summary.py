@@ -1,4 +1,4 @@
-"""What all rows say together: means with confidence intervals, sets' scores, worst pictures."""
+"""The summary of all rows: means with confidence intervals, scores of sets, worst pictures."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,57 +15,57 @@ from .fid import Gaussian, frechet_distance
 from .metrics import METRICS
 from .published import Published
 
-RESAMPLES = 2000  # their 2.5 % and 97.5 % points vary by a percent of the interval
+RESAMPLES = 2000  # with which the interval's ends vary by one percent of its width
 CONFIDENCE = 95  # percent
 MOST_VIEWS = 12
-BATCH = 512  # features that join a set's statistics at once
+BATCH = 512  # features per update of a set's statistics
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mean:
-    """The mean of a metric over pictures, and how far other pictures might have moved it."""
+    """The mean of a metric over pictures, with its confidence interval."""
 
     value: float
     low: float | None = None
-    """Of the bootstrap's 95 % confidence interval; None for one picture, or of whole sets."""
+    """Of the bootstrap's 95 % confidence interval; None for one picture or for whole sets."""
     high: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """All that an evaluation found."""
+    """All results of an evaluation."""
 
     data: str
     benchmark: str | None
     plan: Plan
     rows: tuple[Row, ...]
-    """Worst picture of the first method first, broken ones before."""
+    """Sorted from the first method's worst picture, failed ones first."""
     means: Mapping[str, Mapping[str, Mean]]
     """By method and metric."""
     views: tuple[View, ...] = ()
     """Of the worst pictures, worst first."""
     published: tuple[Published, ...] = ()
-    """Numbers of the paper to stand beside."""
+    """The paper's scores for comparison."""
     notes: tuple[str, ...] = ()
-    """Sentences on what is not as asked, or not comparable."""
+    """Sentences on deviations from the request, or from comparability."""
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """In the order they were given."""
+        """In the given order."""
         return tuple(method.name for method in self.plan.methods)
 
     def of(self, method: str) -> list[Row]:
-        """The whole rows of a method."""
+        """The rows of a method without error."""
         return [row for row in self.rows if row.method == method and not row.error]
 
     def seconds(self, method: str) -> float | None:
-        """Mean wall clock for a picture, None where nothing was computed."""
+        """Mean wall-clock time per picture; None if nothing was computed."""
         times = [row.seconds for row in self.of(method) if row.seconds is not None]
         return float(np.mean(times)) if times else None
 
     @property
     def broken(self) -> list[Row]:
-        """The rows that say what is wrong."""
+        """The rows with an error."""
         return [row for row in self.rows if row.error]
 
 
@@ -78,7 +78,7 @@ def report_of(
     published: tuple[Published, ...] = (),
     notes: Sequence[str] = (),
 ) -> Report:
-    """What an evaluation found; of all pictures, only the worst stay in memory."""
+    """The report of an evaluation; of all crops, only the worst are kept in memory."""
     rows, views, sets = list[Row](), list[tuple[float, View]](), SetStatistics()
     ranking = [name for name in plan.metrics if not METRICS[name].of_sets]
     for judged in found:
@@ -103,7 +103,7 @@ def report_of(
 
 
 def badness(rows: Sequence[Row], ranking: Sequence[str]) -> float:
-    """How bad a picture is by the first metric and the first method; ∞ if that one is broken."""
+    """How bad a picture is by the first metric and method; ∞ if it failed."""
     if rows[0].error:
         return float("inf")
     if not ranking:
@@ -113,7 +113,7 @@ def badness(rows: Sequence[Row], ranking: Sequence[str]) -> float:
 
 
 def means_of(plan: Plan, rows: Sequence[Row], sets: "SetStatistics") -> dict[str, dict[str, Mean]]:
-    """The means of all methods, by metric; a metric without a value is left out."""
+    """The means of all methods by metric; metrics without a value are left out."""
     means: dict[str, dict[str, Mean]] = {}
     for method in (each.name for each in plan.methods):
         whole = [row for row in rows if row.method == method and not row.error]
@@ -146,9 +146,9 @@ def mean_of(values: Sequence[float], seed: int) -> Mean:
 
 
 class SetStatistics:
-    """What is known of the features of every method's pictures and of GT's, as they stream in.
+    """Running statistics of the features of every method's pictures and of GT's.
 
-    A picture that some method could not restore is in no set but those it is whole in.
+    A picture that a method could not restore is missing only from that method's set.
     """
 
     def __init__(self) -> None:
@@ -156,21 +156,21 @@ class SetStatistics:
         self.known: dict[str | None, Gaussian] = {}
 
     def add(self, features: Mapping[str | None, NDArray[np.float32]]) -> None:
-        """The features (1, D) of one picture, by method, of GT by None."""
+        """Add the features (1, D) of one picture by method, with None for GT."""
         for name, seen in features.items():
             self.waiting.setdefault(name, []).append(seen)
             if len(self.waiting[name]) == BATCH:
                 self.join(name)
 
     def join(self, name: str | None) -> None:
-        """Take what waits into the statistics."""
+        """Add the waiting features to the statistics."""
         parts = self.waiting.pop(name, [])
         if parts:
             new = Gaussian.of(torch.from_numpy(np.concatenate(parts)))
             self.known[name] = self.known[name].joined(new) if name in self.known else new
 
     def distance(self, method: str) -> float | None:
-        """FID of a method's pictures; None where there are fewer than two."""
+        """FID of a method's pictures; None if there are fewer than two."""
         self.join(method)
         self.join(None)
         if method not in self.known or None not in self.known:

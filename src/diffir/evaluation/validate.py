@@ -1,4 +1,4 @@
-"""Validation while training: scores of a network on whole pictures, and some of them to look at."""
+"""Validation during training: scores of a network on whole pictures, and some grids to view."""
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
@@ -17,22 +17,22 @@ from .pairs import validation_sets
 from .protocol import own_ipr, placed, restored_with, score
 
 Validate = Callable[[nn.Module, DiffIRS1 | None], tuple[dict[str, float], dict[str, Tensor]]]
-"""Of a network and its teacher, if it has one: scores by name and pictures by name."""
+"""From a network and its teacher, if any, to scores by name and pictures by name."""
 
-MOST_GRIDS = 4  # more than one looks at
+MOST_GRIDS = 4
 
 
 def validator(words: Iterable[str], degradation: Degradation, scale: int) -> Validate:
-    """A function that judges a network of either stage; raises as `validation_sets`.
+    """A function that scores a network of either stage; raises as `validation_sets`.
 
     It restores with the true Z in stage 1 and with Ẑ, from noise, in stage 2. Its scores:
 
     - `psnr/<set>` of every word and `psnr` of all pictures, in dB, by the protocol of the task;
-    - what `ipr_statistics` finds on the first 8 pictures of all, for passes of DIRformer are dear,
-      and `psnr_own`, the PSNR of these 8 alone, to hold `psnr_true` and its like against.
+    - `ipr_statistics` of the first 8 pictures, since passes of DIRformer are expensive, and
+      `psnr_own`, the PSNR of these 8, to compare `psnr_true` and the others with.
 
-    Its pictures, `<set>-<index>` from 0, are the grids of the first 4 of all, on the CPU. It draws
-    no global random number and leaves the networks as they were.
+    Its pictures, `<set>-<index>` from 0, are the grids of the first 4, on the CPU. It does not use
+    global random numbers and leaves the networks unchanged.
     """
     sets = validation_sets(words, degradation, scale)
 
@@ -74,10 +74,10 @@ def judged(
 
 @contextmanager
 def evaluating(*networks: nn.Module | None) -> Iterator[None]:
-    """Networks in eval mode, and every module back in its own mode after."""
-    there = [network for network in networks if network is not None]
-    modes = [(module, module.training) for network in there for module in network.modules()]
-    for network in there:
+    """Put networks into eval mode, and then every module back into its own mode."""
+    given = [network for network in networks if network is not None]
+    modes = [(module, module.training) for network in given for module in network.modules()]
+    for network in given:
         network.eval()
     try:
         yield

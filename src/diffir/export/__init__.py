@@ -1,4 +1,4 @@
-"""Networks for other programs: ONNX, OpenVINO and torch.export, and restoring by them."""
+"""Networks exported to ONNX, OpenVINO and torch.export, and restoring with such files."""
 
 from .backend import ExportedRestorer
 from .facts import Facts, Precision

@@ -1,4 +1,4 @@
-"""Exported files against the plain network, size by size."""
+"""Compare exported files with the original network at several sizes."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -18,14 +18,14 @@ from .onnx_file import Inputs
 from .runners import Array, Runner
 
 SIZES = ((1, 1, 1), (1, 7, 50), (2, 24, 40), (3, 33, 18), (1, 65, 65))
-"""Batch, height and width: below, at and between the multiples that the network wants."""
+"""Batch, height and width: below, at and between the multiples that the network requires."""
 TOLERANCE = 1e-4
-"""The largest difference in float32 that is let through."""
+"""The largest difference accepted in float32."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """What one comparison found; pictures are in [0, 1]."""
+    """The result of one comparison; pictures are in [0, 1]."""
 
     inputs: str
     """`noise` or the name of a photo."""
@@ -33,9 +33,9 @@ class Row:
     height: int
     width: int
     difference: float
-    """The largest of any pixel."""
+    """The largest of all pixels."""
     psnr: float
-    """In dB, of the exported network's pictures against the plain one's; infinite if equal."""
+    """In dB, of the exported network's pictures against the original's; infinite if equal."""
 
 
 def named(task: Task, given: Sequence[Tensor]) -> Inputs:
@@ -44,7 +44,7 @@ def named(task: Task, given: Sequence[Tensor]) -> Inputs:
 
 
 def sizes_of(model: DiffIRS2, runner: Runner) -> list[tuple[int, int, int]]:
-    """The sizes that are tried; see `least_side`."""
+    """The sizes to compare; see `least_side`."""
     least = least_side(model) if runner.backend == "torch" else 1
     sizes = [size for size in SIZES if min(size[1:]) >= least]
     return sizes or [(1, least, least), (2, least + 3, 2 * least)]
@@ -53,10 +53,10 @@ def sizes_of(model: DiffIRS2, runner: Runner) -> list[tuple[int, int, int]]:
 def check(
     model: DiffIRS2, task: Task, runner: Runner, photos: Iterable[tuple[str, Inputs]]
 ) -> list[Row]:
-    """Run both on pictures of noise in several sizes, and on photos.
+    """Run both on noise in several sizes, and on photos.
 
     Raises:
-        WeightsError: when the exported network gives other shapes, NaN, or in float32 differs.
+        WeightsError: when the exported network gives other shapes, NaN, or differs in float32.
     """
     sizes = sizes_of(model, runner)
     noise = (("noise", named(task, example(model, task, *size))) for size in sizes)
@@ -64,8 +64,8 @@ def check(
     worst = max(row.difference for row in rows)
     if runner.facts.precision == "float32" and worst > TOLERANCE:
         raise WeightsError(
-            f"the exported network differs from the plain one by {worst:.1e}, more than "
-            f"{TOLERANCE:g}; nothing was written: try another version of {runner.backend}"
+            f"the exported network differs from the original by {worst:.1e}, more than "
+            f"{TOLERANCE:g}, so nothing was written; try another version of {runner.backend}"
         )
     return rows
 
@@ -76,8 +76,8 @@ def compare(model: DiffIRS2, task: Task, runner: Runner, name: str, inputs: Inpu
     found = runner.run(inputs)
     if found.shape != wanted.shape or not np.isfinite(found).all():
         raise WeightsError(
-            f"the exported network gave {found.shape} for {wanted.shape}, or NaN; nothing was "
-            f"written: try another precision, or another version of {runner.backend}"
+            f"the exported network gave shape {found.shape} instead of {wanted.shape}, or NaN, so "
+            f"nothing was written; try another precision or version of {runner.backend}"
         )
     batch, _, height, width = inputs["image"].shape
     error = np.abs(found.astype(np.float64) - wanted)
@@ -94,7 +94,7 @@ def compare(model: DiffIRS2, task: Task, runner: Runner, name: str, inputs: Inpu
 
 @torch.inference_mode()
 def plainly(model: DiffIRS2, task: Task, inputs: Inputs) -> Array:
-    """What the network gives without engine or export: padding, network, crop, finish."""
+    """The output without engine and export: padding, network, crop, finish."""
     image, noise, *rest = (torch.from_numpy(array) for array in inputs.values())
     mask = (rest[0] != 0).float() if rest else None
     height, width = (side * model.config.scale for side in image.shape[-2:])

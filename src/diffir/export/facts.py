@@ -1,4 +1,4 @@
-"""What an exported file says about itself."""
+"""The metadata of an exported file."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ FORMAT_VERSION = "1"
 
 
 class Facts(BaseModel):
-    """The metadata of an exported file, enough to use it without the weights it came from."""
+    """The metadata of an exported file, sufficient to use it without the original weights."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -27,7 +27,7 @@ class Facts(BaseModel):
     precision: Precision = "float32"
     preset: str | None = None
     weights_sha256: str
-    """Of the file of weights that was exported."""
+    """Of the exported weights file."""
     licence: str
     """Of the weights."""
     diffir: str = __version__
@@ -37,20 +37,20 @@ class Facts(BaseModel):
     @classmethod
     def _known(cls, task: str) -> str:
         if task not in TASKS:
-            raise ValueError(f"task {task} found, one of {', '.join(TASKS)} wanted")
+            raise ValueError(f"task {task} found, wanted one of {', '.join(TASKS)}")
         return task
 
     def as_metadata(self) -> dict[str, str]:
-        """Strings by name, for every format."""
+        """As strings by name, which every format can hold."""
         facts = {name: str(value) for name, value in self.model_dump(exclude_none=True).items()}
         return {"format": FORMAT, "format_version": FORMAT_VERSION, **facts}
 
     @classmethod
     def of(cls, metadata: Mapping[str, str], path: Path) -> "Facts":
-        """The facts in a file's metadata; raises WeightsError for a file of another program."""
+        """Parse a file's metadata; raises WeightsError for a file of another program."""
         if metadata.get("format") != FORMAT:
             raise WeightsError(
-                f"{path} is of another program; one that `diffir export` wrote is wanted"
+                f"{path} was written by another program; give one that `diffir export` wrote"
             )
         version = metadata.get("format_version")
         if version != FORMAT_VERSION:
@@ -64,10 +64,9 @@ class Facts(BaseModel):
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
             raise WeightsError(
-                f"{path} has metadata that describes no network ({where}: {first['msg']}); "
-                "export it anew"
+                f"{path} has invalid metadata ({where}: {first['msg']}); export it again"
             ) from error
 
 
 FORMAT_FIELDS = ("format", "format_version", *Facts.model_fields)
-"""The names in the metadata."""
+"""Names in the metadata."""

@@ -1,4 +1,4 @@
-"""The graph that is exported: from a picture of any size to the restored one, padding and all.
+"""The exported graph: from a picture of any size to the restored one, including padding.
 
 B batch, H × W pixels, 4C' the length of the IPR.
 """
@@ -16,7 +16,7 @@ OUTPUT = "restored"
 
 
 class Graph(nn.Module):
-    """Restorer's way, from picture to picture, as one module that can be traced."""
+    """The steps of `Restorer`, from picture to picture, as one traceable module."""
 
     def __init__(self, model: DiffIRS2, task: Task) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class Graph(nn.Module):
         Args:
             image: (B, 3, H, W) in [0, 1].
             noise: (B, 4C'), Gaussian, the start of the diffusion.
-            mask: (B, 1, H, W), nonzero = hole, for inpainting alone.
+            mask: (B, 1, H, W), nonzero = hole, only for inpainting.
 
         Returns:
             (B, 3, H·scale, W·scale) in [0, 1].
@@ -45,7 +45,7 @@ class Graph(nn.Module):
 
 
 def padded(x: Tensor, dim: int, multiple: int) -> Tensor:
-    """`inference.padding.pad_to_multiple` along one dimension, in terms of the length's symbol."""
+    """`inference.padding.pad_to_multiple` along one dimension, for a symbolic length."""
     length = x.shape[dim]
     last = torch.arange(length, device=x.device)[-1:]
     period = (2 * last).clamp(min=1)
@@ -57,7 +57,8 @@ def padded(x: Tensor, dim: int, multiple: int) -> Tensor:
 def cropped(x: Tensor, height: int, width: int) -> Tensor:
     """The first rows and columns of (B, C, H, W).
 
-    By index: a slice's strides would tie the program to sizes that were padded, or to the others.
+    By index: the strides of a slice differ between padded sizes and others, which would restrict
+    the program to one of the two.
     """
     for dim, length in ((-2, height), (-1, width)):
         x = x.index_select(dim, torch.arange(length, device=x.device))
@@ -65,40 +66,40 @@ def cropped(x: Tensor, height: int, width: int) -> Tensor:
 
 
 def inputs_of(task: Task) -> tuple[str, ...]:
-    """The names of the graph's inputs, in their order."""
+    """The names of the graph's inputs, in order."""
     return INPUTS if task.wants_mask else INPUTS[:2]
 
 
 def example(model: DiffIRS2, task: Task, batch: int, height: int, width: int) -> list[Tensor]:
-    """Inputs of chance: the same for the same sizes."""
+    """Random inputs, always the same for the same sizes."""
     draw = torch.Generator().manual_seed(height * 7919 + width)
-    image = torch.rand(batch, 3, height, width, generator=draw)
-    noise = torch.randn(batch, model.config.ipr_dim, generator=draw)
+    image = torch.rand(batch, 3, height, width, generator=draw, dtype=torch.float32)
+    noise = torch.randn(batch, model.config.ipr_dim, generator=draw, dtype=torch.float32)
     if not task.wants_mask:
         return [image, noise]
-    holes = torch.rand(batch, 1, height, width, generator=draw) > 0.7
+    holes = torch.rand(batch, 1, height, width, generator=draw, dtype=torch.float32) > 0.7
     return [image, noise, holes.float()]
 
 
 def least_side(model: DiffIRS2) -> int:
-    """The smallest side that torch.export lets a program have; ONNX and OpenVINO go down to 1.
+    """The smallest side that torch.export supports; ONNX and OpenVINO go down to 1.
 
-    It takes lengths that may become 1 for constants, and the deepest map has one pixel for every
+    It treats lengths that can be 1 as constants, and the deepest map has one pixel for every
     `multiple_of` pixels of the picture.
     """
     return model.config.multiple_of + 1
 
 
 def trace(model: DiffIRS2, task: Task) -> ExportedProgram:
-    """The graph of a network, its batch, height and width open.
+    """Trace the graph of a network with dynamic batch, height and width.
 
     Raises:
-        WeightsError: for a network that wants noise at every step.
+        WeightsError: for a network that needs noise at every step.
     """
     if model.config.insert_variance:
         raise WeightsError(
             "a network with insert_variance found, which draws noise at every step; "
-            "only networks that start from one draw can be exported"
+            "only networks that draw noise once can be exported"
         )
     batch, least = Dim("batch"), least_side(model)
     sides = {0: batch, 2: Dim("height", min=least), 3: Dim("width", min=least)}
@@ -110,6 +111,6 @@ def trace(model: DiffIRS2, task: Task) -> ExportedProgram:
         dynamic_shapes=shapes,
         prefer_deferred_runtime_asserts_over_guards=True,
     )
-    for node in program.graph.nodes:  # the paths of this machine
+    for node in program.graph.nodes:  # contains paths of this machine
         node.meta.pop("stack_trace", None)
     return program

@@ -1,4 +1,4 @@
-"""The optional libraries of exports and backends, imported when they are needed."""
+"""The optional libraries of exports and backends, imported when needed."""
 
 import importlib
 from typing import Any
@@ -7,6 +7,6 @@ from diffir.libraries import needed
 
 
 def library(name: str) -> Any:
-    """The module of a name; raises MissingLibraryError where its package is not installed."""
+    """Import a module; raises MissingLibraryError if its package is not installed."""
     with needed("openvino" if name == "openvino" else "export", "this format"):
         return importlib.import_module(name)

@@ -1,9 +1,9 @@
-"""From a network to a file of another program: traced, converted, checked, written."""
+"""Export a network to another format: trace, convert, check, write."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from diffir.errors import WeightsError
 from diffir.files import digest_of, write_whole
@@ -28,20 +28,20 @@ OPENED_BY: dict[Target, Callable[[Files, Path], Runner]] = {
     "openvino": open_openvino,
     "torch": open_torch,
 }
-"""For the check."""
+"""Used by the check."""
 LIBRARIES: dict[Target, tuple[str, ...]] = {
     "onnx": ("onnxscript", "onnxruntime"),
     "openvino": ("onnxscript", "onnxruntime", "openvino"),
     "torch": (),
 }
-"""Looked for before the work begins."""
+"""Required libraries, checked before the work begins."""
 OWN_LICENCE = "Apache-2.0"
 OTHERS_LICENCE = "that of the weights it was made from"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What was written, and how it compares with the plain network."""
+    """What was written, and how it compares with the original network."""
 
     path: Path
     size: int
@@ -52,28 +52,29 @@ class Report:
 
 def export(
     name: str | Path,
-    path: Path,
+    path: str | Path,
     to: Target,
     *,
     precision: Precision = "float32",
-    photos: Path | None = None,
+    photos: str | Path | None = None,
 ) -> Report:
-    """Write a network as a file that another program runs, once it is checked.
+    """Export a network to a file for another program, after checking its results.
 
     Args:
         name: a preset's name or a weights file.
-        path: the goal, with the suffix of `SUFFIXES`; OpenVINO's weights go beside it (.bin). It
+        path: the output, with the suffix in `SUFFIXES`; OpenVINO's weights go beside it (.bin). It
             appears whole, or not at all.
         to: the format.
         precision: float16 and int8 are smaller, and slightly inexact; torch's is always float32.
-        photos: a folder of pictures like those to be restored, for int8 alone.
+        photos: a folder of pictures like those to be restored, only for int8.
 
     Raises:
-        WeightsError: when the network can't be exported so, or the export differs from it.
-        DataError, PictureError: when there are no photos, or one can't be read.
-        DeviceError: when a library is not installed.
-        OSError: when the goal can't be written.
+        WeightsError: when the network cannot be exported this way, or the results differ.
+        DataError, PictureError: when there are no photos, or one cannot be read.
+        MissingLibraryError: when a library is not installed.
+        OSError: when the output cannot be written.
     """
+    path, photos = Path(path), None if photos is None else Path(photos)
     require_consistent(path, to, precision, photos)
     for needed in LIBRARIES[to]:
         library(needed)
@@ -103,7 +104,7 @@ def export(
 def files_of(
     model: DiffIRS2, task: Task, to: Target, facts: Facts, samples: Sequence[Inputs]
 ) -> dict[str, bytes]:
-    """The contents by suffix, in the order in which they are written."""
+    """The contents by suffix, in the order of writing."""
     program = trace(model, task)
     if to == "torch":
         return {".pt2": to_torch(program, facts)}
@@ -117,17 +118,20 @@ def files_of(
 
 
 def licence_of(weights: Path) -> str:
-    """The licence of a file of weights: ours, where it is bundled."""
+    """The licence of a weights file: ours, if it is bundled."""
     return OWN_LICENCE if weights.parent == WEIGHTS else OTHERS_LICENCE
 
 
 def require_consistent(path: Path, to: Target, precision: Precision, photos: Path | None) -> None:
-    """Raise WeightsError for what is asked for in vain."""
+    """Raise WeightsError for arguments that are unknown or contradict each other."""
+    for found, known in ((to, get_args(Target)), (precision, get_args(Precision))):
+        if found not in known:
+            raise WeightsError(f"{found!r} found; wanted one of {', '.join(known)}")
     if path.suffix != SUFFIXES[to]:
-        raise WeightsError(f"{path} does not end in {SUFFIXES[to]}; name the file for {to} so")
+        raise WeightsError(f"{path} does not end in {SUFFIXES[to]}, which {to} requires; rename it")
     if to == "torch" and precision != "float32":
         raise WeightsError(
-            f"{precision} for torch asked for, which exports float32 alone; "
+            f"{precision} for torch found, which supports only float32; "
             "leave the precision out, or export to onnx or openvino"
         )
     if precision == "int8" and photos is None:
@@ -137,12 +141,12 @@ def require_consistent(path: Path, to: Target, precision: Precision, photos: Pat
         )
     if precision != "int8" and photos is not None:
         raise WeightsError(
-            f"photos for {precision} found, which has no use for them; leave them out"
+            f"photos for {precision} found, which are used only for int8; leave them out"
         )
 
 
 def publish(files: dict[str, bytes], path: Path) -> None:
-    """Write the files, the named one last: where it is, all that it wants is there, and fits."""
+    """Write the files, the named one last, so that it exists only with matching companions."""
     if len(files) > 1:
         path.unlink(missing_ok=True)
     for suffix, content in files.items():

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 Inputs = dict[str, NDArray[np.float32]]
 """Arrays by the names of the graph's inputs."""
 
-# What sums over pixels or channels, and what counts pixels, stays in float32: half precision
-# overflows at 65,504 and counts to 2,048.
+# Sums over pixels or channels and pixel counts stay in float32: half precision overflows at 65,504
+# and counts only to 2,048.
 KEPT_IN_FLOAT32 = [
     *("Clip", "Div", "MatMul", "Range", "Reciprocal", "ReduceL2", "ReduceMean", "Resize"),
     *("Softmax", "Sqrt"),
@@ -33,7 +33,7 @@ KEPT_IN_FLOAT32 = [
 
 
 def to_onnx(program: ExportedProgram, names: Sequence[str]) -> "ModelProto":
-    """The model of a traced graph in float32, without metadata; `names` are those of its inputs."""
+    """The model of a traced graph in float32, without metadata; `names` are its inputs."""
     library("onnxscript")
     with quiet():
         converted = torch.onnx.export(
@@ -44,26 +44,26 @@ def to_onnx(program: ExportedProgram, names: Sequence[str]) -> "ModelProto":
     model: ModelProto = converted.model_proto
     graph = model.graph
     for part in (*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
-        part.ClearField("metadata_props")  # where each comes from, in the paths of this machine
+        part.ClearField("metadata_props")  # contains paths of this machine
     name_sizes(model)
     return model
 
 
 def name_sizes(model: "ModelProto") -> None:
-    """Call the open sizes what they are: torch names them s73."""
+    """Give the dynamic sizes readable names; torch names them like s73."""
     graph = model.graph
     sizes = [size.dim_param for size in graph.input[0].type.tensor_type.shape.dim]
     names = dict(zip(sizes, ("batch", "", "height", "width"), strict=True))
     for value in (*graph.input, *graph.output, *graph.value_info):
         for size in value.type.tensor_type.shape.dim:
-            if size.dim_param:  # maybe a formula: 4*s73
+            if size.dim_param:  # may be a formula: 4*s73
                 size.dim_param = re.sub(
                     r"\w+", lambda word: names.get(word[0], word[0]), size.dim_param
                 )
 
 
 def with_facts(model: "ModelProto", facts: Facts) -> bytes:
-    """The file of a model that says what it is."""
+    """The serialised model with our metadata."""
     helper = library("onnx.helper")
     helper.set_model_props(model, facts.as_metadata())
     model.producer_name, model.producer_version = "diffir", facts.diffir
@@ -80,20 +80,20 @@ def to_float16(model: "ModelProto") -> "ModelProto":
 
 
 def to_int8(model: "ModelProto", samples: Sequence[Inputs]) -> "ModelProto":
-    """Convolutions with 8-bit weights, a scale for each channel, and 8-bit inputs (static QDQ).
+    """Convolutions with 8-bit weights, one scale per channel, and 8-bit inputs (static QDQ).
 
-    `samples` are run to see in which range each convolution's input lies.
+    `samples` calibrate the range of each convolution's input.
     """
     quantization = library("onnxruntime.quantization")
     onnx = library("onnx")
 
     class Reader(quantization.CalibrationDataReader):  # type: ignore[misc, name-defined]
-        """Hands the samples out, one after another, then None."""
+        """Returns the samples one after another, then None."""
 
-        left = iter(samples)
+        remaining = iter(samples)
 
         def get_next(self) -> Inputs | None:
-            return next(self.left, None)
+            return next(self.remaining, None)
 
     with tempfile.TemporaryDirectory() as folder, quiet():
         source, target = Path(folder, "float32.onnx"), Path(folder, "int8.onnx")
@@ -113,7 +113,7 @@ def to_int8(model: "ModelProto", samples: Sequence[Inputs]) -> "ModelProto":
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Leave out what the exporters log and warn of, which nobody can act on."""
+    """Suppress the exporters' logs and warnings, which users cannot act on."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -8,14 +8,14 @@ from .facts import Facts
 from .libraries import library
 
 SECTION = "diffir"
-"""Of the runtime information, where our metadata stands."""
+"""The section of the runtime information that holds our metadata."""
 
 
 def to_openvino(onnx: bytes, facts: Facts) -> dict[str, bytes]:
-    """The files by suffix, weights first; in float16 the weights alone are half as long.
+    """The files by suffix, weights first; float16 halves only the weights.
 
-    OpenVINO computes in the precision that it is told when it loads the model. Its `convert_model`,
-    which reports its use to its makers, is not needed.
+    OpenVINO chooses the precision of computation when it loads the model. Its `convert_model`,
+    which sends telemetry, is not used.
     """
     openvino = library("openvino")
     model = openvino.Core().read_model(io.BytesIO(onnx))

@@ -1,4 +1,4 @@
-"""torch.export: the traced program as a .pt2 file, which torch runs without our code."""
+"""torch.export: the traced program as a .pt2 file, which runs without our code."""
 
 import io
 import json
@@ -9,11 +9,11 @@ from torch.export import ExportedProgram
 from .facts import Facts
 
 EXTRA = "diffir.json"
-"""The name of our metadata among the file's extra files."""
+"""The name of our metadata among the extra files."""
 
 
 def to_torch(program: ExportedProgram, facts: Facts) -> bytes:
-    """The file of a program that says what it is."""
+    """The serialised program with our metadata."""
     file = io.BytesIO()
     extra = {EXTRA: json.dumps(facts.as_metadata())}
     torch.export.save(program, file, extra_files=extra)

@@ -1,4 +1,4 @@
-"""Pictures as people know them: colour, alpha, bit depth, ICC profile and EXIF in one value."""
+"""Pictures: colour, alpha, bit depth, ICC profile and EXIF in one value."""
 
 from .header import Header, header
 from .picture import Picture

@@ -1,4 +1,4 @@
-"""EXIF: which way up a picture is, and the notes that travel with it."""
+"""EXIF: the orientation of a picture, and the notes that travel with it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 PREFIX = b"Exif\0\0"
-"""What EXIF bytes begin with in JPEG, and here; PNG and TIFF do without."""
+"""Prefix of EXIF bytes in JPEG, and here; PNG and TIFF have none."""
 
 Samples = NDArray[Any]
 
@@ -33,8 +33,8 @@ _TURNS: dict[int, Callable[[Samples], Samples]] = {
     8: np.rot90,
 }
 
-# The first directory is TIFF's own. Up to tag 532 it tells how the pixels were stored, which is
-# no longer true once they are written again, except for the tags named here.
+# The first directory is TIFF's own. Up to tag 532 it describes how the pixels were stored, which is
+# no longer true once they are written again, except for the tags listed here.
 _LAST_STORAGE_TAG = 532
 _NOTES = {
     Base.DocumentName,
@@ -54,17 +54,17 @@ _PAYLOADS = {700, 32997, 33723, 34377, 34675, 37724}  # XMP, depth, IPTC, ICC, P
 
 
 def of_image(image: Image.Image) -> Image.Exif:
-    """The EXIF of a Pillow image, empty where it has none or a damaged one."""
+    """The EXIF of a Pillow image; empty if there is none or it is damaged."""
     return _undamaged(image.getexif)
 
 
 def of_header(image: Image.Image) -> Image.Exif:
-    """As `of_image`, of what was read already: a PNG's own way decodes pixels to look behind."""
+    """As `of_image`, from what was read already: for PNG, `getexif` would decode the pixels."""
     return _undamaged(partial(Image.Image.getexif, image))
 
 
 def of_tiff(file: BinaryIO, tiff: TiffFile) -> Image.Exif:
-    """The EXIF of the first page of a TIFF, empty where it is damaged."""
+    """The EXIF of the first page of a TIFF; empty if it is damaged."""
 
     def load() -> Image.Exif:
         loaded = Image.Exif()
@@ -79,7 +79,7 @@ def _undamaged(load: Callable[[], Image.Exif]) -> Image.Exif:
     try:
         return load()
     except (SyntaxError, ValueError, LookupError, TypeError, struct.error) as error:
-        _log.warning("the EXIF data was dropped, for it is damaged: %s", error)
+        _log.warning("the EXIF data is damaged and was dropped: %s", error)
         return Image.Exif()
 
 
@@ -91,15 +91,15 @@ def of_bytes(exif: bytes | None) -> Image.Exif:
 
 
 def upright(samples: Samples, exif: Image.Exif) -> Samples:
-    """Turn samples (H, W, ...) the way up that the orientation tag of `exif` asks for."""
+    """Turn samples (H, W, ...) upright, by the orientation tag of `exif`."""
     turn = _TURNS.get(exif.get(Base.Orientation, 1))
     return samples if turn is None else np.ascontiguousarray(turn(samples))
 
 
 def packed(exif: Image.Exif, *, width: int, height: int) -> bytes | None:
-    """The notes as bytes that begin with `Exif`, for an upright picture; None where there are none.
+    """The notes as bytes that begin with `Exif`, for an upright picture; None if there are none.
 
-    The orientation becomes 1, and the size in pixels, where it is noted, `width` × `height`.
+    The orientation becomes 1, and the size in pixels, if noted, `width` × `height`.
     Damaged notes are dropped with a logged warning: they must not stop a restoration.
     """
     try:
@@ -112,15 +112,15 @@ def packed(exif: Image.Exif, *, width: int, height: int) -> bytes | None:
             if tag in details:
                 details[tag] = size
         return kept.tobytes()
-    except Exception as error:  # Pillow raises whatever comes on what cameras got wrong
-        _log.warning("the EXIF data was dropped, for it is damaged: %s", error)
+    except Exception as error:  # Pillow raises anything on malformed EXIF of cameras
+        _log.warning("the EXIF data is damaged and was dropped: %s", error)
         return None
 
 
 def shortened(exif: bytes | None, most: int) -> bytes | None:
-    """The bytes of `packed`, at most so many: without the camera's own notes, or else None.
+    """The bytes of `packed`, at most `most`: without the maker note if need be, or else None.
 
-    What is left out is logged as a warning.
+    Whatever is dropped is logged as a warning.
     """
     if exif is None or len(exif) <= most:
         return exif
@@ -129,17 +129,17 @@ def shortened(exif: bytes | None, most: int) -> bytes | None:
     if kept.get(IFD.Exif, {}).pop(Base.MakerNote, None) is not None:
         short = kept.tobytes()
         if len(short) <= most:
-            _log.warning("the EXIF's maker note was dropped, for at most %d bytes fit", most)
+            _log.warning("the EXIF maker note was dropped: at most %d bytes fit", most)
             return short
     _log.warning("the EXIF data was dropped: %d bytes found, at most %d fit", len(exif), most)
     return None
 
 
 def notes(exif: Image.Exif) -> Image.Exif:
-    """Copy what `exif` says of the picture, and leave out how its pixels were stored."""
+    """Copy what `exif` says about the picture, but not how its pixels were stored."""
     kept = Image.Exif()
     for tag, value in exif.items():
-        if tag == Base.ImageDescription and _tells_of_storage(value):
+        if tag == Base.ImageDescription and _describes_storage(value):
             continue
         if tag in _NOTES or (tag > _LAST_STORAGE_TAG and tag not in _PAYLOADS):
             kept[tag] = _faithful(value)
@@ -153,8 +153,8 @@ def notes(exif: Image.Exif) -> Image.Exif:
     return kept
 
 
-def _tells_of_storage(description: Any) -> bool:
-    """Whether a program noted there how the samples of a TIFF lie: tifffile, ImageJ or OME."""
+def _describes_storage(description: Any) -> bool:
+    """Whether tifffile, ImageJ or OME noted there how the samples of a TIFF are stored."""
     return str(description).startswith(('{"shape":', "ImageJ=")) or "<OME" in str(description)
 
 

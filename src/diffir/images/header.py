@@ -1,4 +1,4 @@
-"""Header: what the head of a picture file says, without decoding its pixels."""
+"""Header: the properties of a picture file, read without decoding its pixels."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ from .read import (
 _GRAY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B")
 _CMYK_IN_TIFF = 5
 _PNG_DEPTH = 24  # where the first chunk holds the bits per sample
-_ON_ITS_SIDE = 5  # from this orientation on, width and height change places
+_ON_ITS_SIDE = 5  # from this orientation on, width and height are swapped
 
 
 @dataclass(frozen=True, kw_only=True)
 class Header:
-    """What `read` would give, without the pixels."""
+    """What `read` would return, without the pixels."""
 
     width: int
-    """Upright, as height."""
+    """Of the upright picture, like `height`."""
     height: int
     channels: int
     """1 gray or 3 colours."""
@@ -50,16 +50,16 @@ class Header:
     bit_depth: int
     """8 or 16."""
     is_cmyk: bool
-    """In the file; `read` makes RGB of it."""
+    """In the file; `read` converts it to RGB."""
     format: str
 
 
 def header(
     path: Path | str, file: BinaryIO | None = None, *, max_pixels: int = MAX_PIXELS
 ) -> Header:
-    """The header of a picture: of the file at `path`, or of an open one that goes by that name.
+    """The header of a picture: the file at `path`, or an open file with that name.
 
-    Raises PictureError as `read`, but for damage behind the header.
+    Raises PictureError as `read` does, except for damage after the header.
     """
     with understood(str(path)), opened(Path(path), file) as stream:
         kind = kind_of(stream)
@@ -95,7 +95,7 @@ def _png_depth(file: BinaryIO) -> int:
 
 
 def _late_png_exif(file: BinaryIO) -> bytes:
-    """The EXIF chunk wherever it is, even behind the pixels; empty where there is none."""
+    """The EXIF chunk, even if it follows the pixels; empty if there is none."""
     file.seek(len(b"\x89PNG\r\n\x1a\n"))
     while len(head := file.read(8)) == 8:
         length, name = int.from_bytes(head[:4], "big"), head[4:]

@@ -1,4 +1,4 @@
-"""Holes: what a mask means, white or transparent being what shall be filled."""
+"""Holes: the part of a mask, white or transparent, that is to be filled."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ Holes = NDArray[np.bool_]
 
 
 def transparent_part(picture: Picture) -> Holes | None:
-    """Where a picture is halfway transparent or more, None where it nowhere is."""
+    """Where a picture is at least half transparent; None if it nowhere is."""
     clear = None if picture.alpha is None else picture.alpha <= 0.5
     return clear if clear is not None and clear.any() else None
 
@@ -18,7 +18,7 @@ def transparent_part(picture: Picture) -> Holes | None:
 def holes_of(mask: Picture) -> Holes:
     """Where a mask has holes: its transparent part if it has one, else its white part.
 
-    Halfway gray counts as white. White on transparent is all hole: either may have been meant.
+    Gray of 0.5 counts as white. White on transparent is all hole: either may be meant.
     """
     white: Holes = mask.pixels.mean(axis=2) >= 0.5
     clear = transparent_part(mask)

@@ -1,4 +1,4 @@
-"""Picture: an image with everything that must survive its restoration."""
+"""Picture: an image with everything that must survive restoration."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from diffir.errors import PictureError
 
 from . import exif
 
-# What Pillow holds → what a picture is made from; the A is added where there is transparency.
+# Pillow's mode → the mode it is converted to; an A is added if there is transparency.
 _PIL_MODES = {
     "1": "L",
     "L": "L",
@@ -36,7 +36,7 @@ _PIL_MODES = {
 class Picture:
     """Colour, alpha and metadata of one upright picture.
 
-    Raises PictureError where shapes, types or ranges are not those named below.
+    Raises PictureError if shapes, types or ranges differ from those below.
     """
 
     pixels: NDArray[np.float32] = field(repr=False)
@@ -44,16 +44,16 @@ class Picture:
     alpha: NDArray[np.float32] | None = field(default=None, repr=False)
     """(H, W), float32 in [0, 1], not multiplied into the colours; None: opaque."""
     bit_depth: int = 8
-    """8 or 16: the bits per channel that `to_array` and `save` give back."""
+    """8 or 16: the bits per channel that `to_array` and `save` produce."""
     icc: bytes | None = field(default=None, repr=False)
     """The colour profile."""
     exif: bytes | None = field(default=None, repr=False)
-    """Beginning with `Exif`; its orientation is applied to the pixels already, and says 1."""
+    """Begins with `Exif`; its orientation is 1, because the pixels are upright."""
     format: str | None = None
-    """Where it was read from: PNG, JPEG, WEBP, TIFF or BMP; None for arrays."""
+    """The file format it was read from: PNG, JPEG, WEBP, TIFF or BMP; None for arrays."""
 
     def __post_init__(self) -> None:
-        """Refuse what is no picture, once, at the door."""
+        """Validate once, on construction."""
         shape = self.pixels.shape
         if len(shape) != 3 or shape[2] not in (1, 3) or 0 in shape:
             raise PictureError(
@@ -61,7 +61,7 @@ class Picture:
             )
         if self.alpha is not None and self.alpha.shape != shape[:2]:
             raise PictureError(
-                f"alpha of shape {self.alpha.shape} found; pixels {shape} want {shape[:2]}"
+                f"alpha of shape {self.alpha.shape} found; wanted {shape[:2]} for pixels {shape}"
             )
         if self.bit_depth not in (8, 16):
             raise PictureError(f"a bit depth of {self.bit_depth} found; wanted 8 or 16")
@@ -81,15 +81,15 @@ class Picture:
 
     @property
     def is_gray(self) -> bool:
-        """One channel of brightness instead of three of colour."""
+        """One gray channel instead of three colours."""
         return bool(self.pixels.shape[2] == 1)
 
     @classmethod
     def from_array(cls, array: NDArray[Any], *, bit_depth: int | None = None) -> Picture:
-        """A picture from (H, W) or (H, W, C), C being gray, gray + alpha, RGB or RGB + alpha.
+        """A picture from (H, W) or (H, W, C); C is gray, gray + alpha, RGB or RGB + alpha.
 
-        uint8 and uint16 span their whole range, floating point spans [0, 1]. `bit_depth` is that
-        of the array if not given, and 8 for floating point. Raises PictureError.
+        uint8 and uint16 use their whole range, floating point is in [0, 1]. The default `bit_depth`
+        is that of the array, and 8 for floating point. Raises PictureError.
         """
         if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 2, 3, 4)):
             raise PictureError(
@@ -109,8 +109,8 @@ class Picture:
     def from_pil(cls, image: Image.Image) -> Picture:
         """A picture from a Pillow image, turned upright, with its ICC profile and EXIF.
 
-        CMYK is converted to RGB without its profile. Raises PictureError for the modes I, F, LAB,
-        and where the image's file, read only now, is damaged.
+        CMYK is converted to RGB without its profile. Raises PictureError for the modes I, F and
+        LAB, and if the image's file, which is read only now, is damaged.
         """
         try:
             image.load()
@@ -130,7 +130,7 @@ class Picture:
         )
 
     def to_array(self) -> NDArray[np.uint8] | NDArray[np.uint16]:
-        """Integers (H, W, C), uint8 or uint16 by `bit_depth`, halves rounded up.
+        """Integers (H, W, C), uint8 or uint16 by `bit_depth`, rounded half up.
 
         C is 1 gray, 2 gray + alpha, 3 RGB, 4 RGB + alpha.
         """
@@ -139,10 +139,10 @@ class Picture:
             samples = np.concatenate([samples, self.alpha[..., None]], axis=2)
         white, dtype = (65535, np.uint16) if self.bit_depth == 16 else (255, np.uint8)
         integers: NDArray[Any] = np.floor(samples * white + 0.5).astype(dtype, order="C")
-        return integers  # in C order, which encoders ask for
+        return integers  # in C order, which encoders require
 
     def to_pil(self) -> Image.Image:
-        """A Pillow image: L, LA, RGB or RGBA of 8 bits, since Pillow holds no 16-bit colour."""
+        """A Pillow image: L, LA, RGB or RGBA of 8 bits, since Pillow has no 16-bit colour."""
         samples = replace(self, bit_depth=8).to_array()
         image = Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples)
         metadata = {"icc_profile": self.icc, "exif": self.exif}
@@ -150,14 +150,14 @@ class Picture:
         return image
 
     def save(self, path: str | Path, *, quality: int = 95, overwrite: bool = True) -> None:
-        """Write the picture to a file, its format by the suffix; see `diffir.images.write`."""
+        """Write the picture to a file, in the format of its suffix; see `diffir.images.write`."""
         from .write import write
 
         write(self, path, quality=quality, overwrite=overwrite)
 
 
 def _check_samples(name: str, samples: NDArray[Any]) -> None:
-    """Refuse all but float32 in [0, 1]; `not (...)` lets NaN fail, too."""
+    """Raise PictureError unless float32 in [0, 1]; `not (...)` also catches NaN."""
     if samples.dtype != np.float32:
         raise PictureError(f"{name} of type {samples.dtype} found; wanted float32")
     low, high = samples.min(), samples.max()
@@ -174,7 +174,7 @@ def _pil_samples(image: Image.Image) -> NDArray[Any]:
         return np.asarray(image).astype(np.uint16)
     if image.mode not in _PIL_MODES:
         raise PictureError(
-            f"an image of Pillow's mode {image.mode} found; wanted gray, RGB, palette or CMYK, so "
+            f"an image in Pillow's mode {image.mode} found; wanted gray, RGB, palette or CMYK, so "
             "convert it to RGB first"
         )
     mode = _PIL_MODES[image.mode]
@@ -184,7 +184,7 @@ def _pil_samples(image: Image.Image) -> NDArray[Any]:
 
 
 def _to_float(array: NDArray[Any]) -> NDArray[np.float32]:
-    """Any of the welcome types to float32, unsigned integers to [0, 1]."""
+    """Unsigned integers scaled to [0, 1], or floating point, as float32."""
     if array.dtype.kind == "u" and array.dtype.itemsize <= 2:  # of either byte order
         return array.astype(np.float32) / np.float32(np.iinfo(array.dtype).max)
     if array.dtype.kind == "f":

@@ -1,4 +1,4 @@
-"""Write a picture file: same bits, same channels, same metadata, and never half a file."""
+"""Write a picture file: same bits, same channels, same metadata, atomically."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _log = logging.getLogger(__name__)
 
 
 def write(picture: Picture, path: str | Path, *, quality: int = 95, overwrite: bool = True) -> None:
-    """Write a picture to a file whose suffix names the format; folders are made on the way.
+    """Write a picture to a file, in the format of its suffix; missing folders are created.
 
-    PNG and TIFF keep everything. JPEG and BMP hold no alpha: PictureError, unless it is 1
-    everywhere. JPEG, WebP and BMP hold 8 bits: 16 are rounded to 8 with a logged warning. WebP
-    holds no gray: it becomes RGB. BMP holds no profile and no EXIF: both are left out. JPEG holds
-    64 KB of EXIF: of more, the maker note is left out, or else all. A profile of RGB is left out
-    beside gray, and one of gray beside RGB. Both with a logged warning.
-    `quality`, 1 to 100, is that of JPEG and WebP; at 100, WebP is lossless.
-    The file appears whole or not at all. Raises PictureError.
+    PNG and TIFF keep everything. JPEG and BMP have no alpha: PictureError, unless it is 1
+    everywhere. JPEG, WebP and BMP have 8 bits: 16 are rounded to 8 with a logged warning. WebP
+    has no gray: it becomes RGB. BMP has no profile and no EXIF: both are dropped. JPEG holds
+    64 KB of EXIF: if there is more, the maker note is dropped, or else all of it. An RGB profile
+    is dropped for gray pictures, and a gray one for RGB. Both with a logged warning.
+    `quality`, 1 to 100, applies to JPEG and WebP; at 100, WebP is lossless.
+    The file is written atomically. Raises PictureError.
     """
     path = Path(path)
     try:
@@ -45,12 +45,13 @@ def write(picture: Picture, path: str | Path, *, quality: int = 95, overwrite: b
         raise PictureError(f"{path}: {error}") from error
     except (OSError, ValueError) as error:
         raise PictureError(
-            f"{path}: cannot be written ({error}); check path, rights, space"
+            f"{path}: cannot be written ({error}); "
+            "check the path, its permissions and the free space"
         ) from error
 
 
 def encode(picture: Picture, suffix: str, *, quality: int = 95) -> bytes:
-    """As `write`, to the bytes of the file that would have the suffix, one of `SUFFIXES`."""
+    """As `write`, but returns the bytes; `suffix` is one of `SUFFIXES`."""
     encoder = _encoder(suffix)
     if not 1 <= quality <= 100:
         raise PictureError(f"a quality of {quality} found; wanted 1 to 100")
@@ -59,12 +60,12 @@ def encode(picture: Picture, suffix: str, *, quality: int = 95) -> bytes:
         return encoder(picture, quality)
     except (PictureError, MemoryError):
         raise
-    except Exception as error:  # each codec raises its own
+    except Exception as error:  # each codec raises its own errors
         raise PictureError(f"cannot be encoded ({error}); try .png") from error
 
 
 def require_fit(suffix: str, width: int, height: int, alpha: NDArray[np.float32] | None) -> None:
-    """Raise PictureError for a size or an alpha that the format of a known suffix can't hold."""
+    """Raise PictureError for a size or alpha that the format of a known suffix can't hold."""
     limits = _LIMITS.get(suffix.lower())
     if limits is None:
         return
@@ -74,13 +75,13 @@ def require_fit(suffix: str, width: int, height: int, alpha: NDArray[np.float32]
         )
     if limits.side is not None and max(width, height) > limits.side:
         raise PictureError(
-            f"{limits.format} holds at most {limits.side} pixels a side, {width} x {height} are "
-            "wanted; write .png or .tif"
+            f"{limits.format} holds at most {limits.side} pixels a side, {width} x {height} found; "
+            "write .png or .tif"
         )
 
 
 def _png(picture: Picture, _quality: int) -> bytes:
-    """By libpng, since Pillow holds no 16-bit colour; the metadata goes in behind the header."""
+    """By libpng, since Pillow has no 16-bit colour; metadata is inserted after the header."""
     import imagecodecs
 
     encoded = bytes(imagecodecs.png_encode(picture.to_array()))
@@ -100,7 +101,7 @@ def _png_chunk(name: bytes, content: bytes) -> bytes:
 
 
 def _tiff(picture: Picture, _quality: int) -> bytes:
-    """EXIF is a TIFF file without pixels, so ours is the EXIF and one deflated strip behind it."""
+    """EXIF is a TIFF without pixels, so write the EXIF, followed by one deflated strip."""
     samples = picture.to_array()  # (H, W, C)
     height, width, channels = samples.shape
     samples[:, 1:] -= samples[:, :-1].copy()  # the horizontal predictor; wraps around
@@ -131,7 +132,7 @@ def _tiff(picture: Picture, _quality: int) -> bytes:
 
 
 def _jpeg(picture: Picture, quality: int) -> bytes:
-    """Colours at full resolution, for a restored edge must not bleed."""
+    """Without chroma subsampling, so that the colours of restored edges don't bleed."""
     image = _eight_bits(replace(picture, alpha=None), "JPEG").to_pil()
     metadata = _metadata(replace(picture, exif=exif.shortened(picture.exif, _JPEG_EXIF)))
     return _saved(image, "JPEG", quality=quality, subsampling=0, **metadata)
@@ -142,7 +143,7 @@ def _webp(picture: Picture, quality: int) -> bytes:
     if picture.is_gray:
         metadata["icc_profile"] = b""  # a gray profile would be wrong on RGB
     image = _eight_bits(picture, "WebP").to_pil()
-    lossless = quality == 100  # then exact: colours under full transparency, too
+    lossless = quality == 100  # then exact: also keep colours under full transparency
     return _saved(image, "WEBP", quality=quality, lossless=lossless, exact=lossless, **metadata)
 
 
@@ -151,16 +152,16 @@ def _bmp(picture: Picture, _quality: int) -> bytes:
 
 
 def _metadata(picture: Picture) -> dict[str, bytes]:
-    """Pillow's arguments, empty where there is nothing to keep."""
+    """Pillow's arguments; empty if there is nothing to keep."""
     return {"icc_profile": _profile(picture) or b"", "exif": picture.exif or b""}
 
 
 def _profile(picture: Picture) -> bytes | None:
-    """The profile, None for one of other channels, which PNG forbids and viewers trip over."""
+    """The profile; None if it is for other channels, which PNG forbids and viewers mishandle."""
     space = (picture.icc or b"")[16:20]
     if space in (b"RGB ", b"GRAY", b"CMYK") and space != (b"GRAY" if picture.is_gray else b"RGB "):
         name, kind = space.decode().strip(), "gray" if picture.is_gray else "RGB"
-        _log.warning("the colour profile was dropped: it is of %s, the picture is %s", name, kind)
+        _log.warning("the colour profile was dropped: it is for %s, the picture is %s", name, kind)
         return None
     return picture.icc
 
@@ -173,7 +174,7 @@ def _saved(image: Image.Image, kind: str, **options: Any) -> bytes:
 
 def _eight_bits(picture: Picture, kind: str) -> Picture:
     if picture.bit_depth == 16:
-        _log.warning("16 bits rounded to 8, for %s holds no more; PNG and TIFF keep them", kind)
+        _log.warning("16 bits rounded to 8, the most %s holds; PNG and TIFF keep 16", kind)
     return replace(picture, bit_depth=8)
 
 
@@ -193,12 +194,12 @@ _ENCODERS: dict[str, Encoder] = {
 
 @dataclass(frozen=True, kw_only=True)
 class _Limits:
-    """What a format can't hold, whatever the encoder."""
+    """The limits of a format, whatever the encoder."""
 
     format: str
     has_alpha: bool = False
     side: int | None = None
-    """The most pixels a side."""
+    """Maximum pixels per side."""
 
 
 _JPEG_LIMITS = _Limits(format="JPEG", side=65_500)  # libjpeg's; the format's own are 65 535
@@ -210,10 +211,10 @@ _LIMITS = {
     ".bmp": _Limits(format="BMP"),
 }
 _JPEG_EXIF = 65_533
-"""The most bytes of EXIF: a segment's, less those of its length."""
+"""Maximum bytes of EXIF: a segment's, minus its length field."""
 
 SUFFIXES = tuple(_ENCODERS)
-"""The file name endings that `write` knows, in lower case; it takes any case."""
+"""The suffixes that `write` supports, in lower case; it accepts any case."""
 
 
 def _encoder(suffix: str) -> Encoder:
@@ -221,4 +222,4 @@ def _encoder(suffix: str) -> Encoder:
         return _ENCODERS[suffix.lower()]
     except KeyError:
         known = ", ".join(SUFFIXES)
-        raise PictureError(f"the suffix '{suffix}' found; wanted one of {known}") from None
+        raise PictureError(f"suffix '{suffix}' found; wanted one of {known}") from None

@@ -1,4 +1,4 @@
-"""Restoring pictures: the engine behind every entrance."""
+"""Restoring pictures: the engine behind every entry point."""
 
 from .devices import Precision
 from .pipeline import Pipeline, restore

@@ -1,4 +1,4 @@
-"""Many files, one after another: one bad file never stops the rest."""
+"""Restore many files one after another; a bad file does not stop the others."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of a job: restored, skipped or failed, for a reason."""
+    """The result of a job: restored, skipped or failed, with the reason."""
 
     job: Job
     error: str | None = None
@@ -44,7 +44,7 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """What tells a job's inputs from others, and when work on it began."""
+    """Digests of a job's inputs, and when work on it began."""
 
     source: str
     """The sha256 of the file, as it was read."""
@@ -54,7 +54,7 @@ class Inputs:
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
-    """A job, and what was read for it."""
+    """A job and its decoded inputs."""
 
     job: Job
     inputs: Inputs
@@ -64,7 +64,7 @@ class Loaded:
 
 @dataclass(frozen=True, kw_only=True)
 class Restored:
-    """A job, and the picture that is to be encoded."""
+    """A job and its restored picture."""
 
     job: Job
     inputs: Inputs
@@ -73,7 +73,7 @@ class Restored:
 
 @dataclass(frozen=True, kw_only=True)
 class Encoded:
-    """A job, and the file that is to be written, with facts for its line in the manifest."""
+    """A job, the content of its output, and facts for its line in the manifest."""
 
     job: Job
     data: bytes
@@ -90,11 +90,11 @@ def restore_files(
     progress: Progress | None = None,
     manifest: Manifest | None = None,
 ) -> Generator[Outcome, None, None]:
-    """Restore file after file, yielding what became of each; every file gets the same seed.
+    """Restore files one after another with the same seed, yielding the outcome of each.
 
-    While one is restored, the next is read and the one before is written, so that three pictures
-    are in memory. `progress` is told how many files are done, the share of the one under way too.
-    With a manifest, what it knows to be made already is skipped, and the rest is added to it.
+    While one is restored, the next is read and the previous one written, so three pictures are in
+    memory. `progress` is called with the number of files done, including the fraction of the
+    current one. With a manifest, files that it lists as made are skipped, and others are added.
     """
 
     def load(job: Job) -> Loaded | Outcome:
@@ -111,20 +111,20 @@ def restore_files(
 
 
 def ahead(step: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """The results of a step, which a thread computes one item ahead."""
+    """The results of a step, computed by a thread one item ahead."""
     with Threads(1, finish=True) as thread:
-        under_way: Answer[Result] | None = None
+        pending: Answer[Result] | None = None
         for item in items:
             following = thread.submit(step, item)
-            if under_way is not None:
-                yield under_way.get()
-            under_way = following
-        if under_way is not None:
-            yield under_way.get()
+            if pending is not None:
+                yield pending.get()
+            pending = following
+        if pending is not None:
+            yield pending.get()
 
 
 def beyond(progress: Progress | None, done: int) -> Progress | None:
-    """What tells the share of a file on top of the files that are done."""
+    """Progress of one file, added to the number of files done."""
     if progress is None:
         return None
     return lambda share: progress(done + share)
@@ -139,21 +139,23 @@ def make(
     overwrite: bool,
     max_pixels: int,
 ) -> Encoded | Outcome:
-    """All of a job but the writing."""
+    """Everything for a job except writing the output."""
     loaded = load_job(job, known, overwrite=overwrite, max_pixels=max_pixels)
     return encode_restored(restore_loaded(restorer, loaded, seed, None))
 
 
 def decide(job: Job, known: Known | None, *, overwrite: bool) -> Outcome | None:
-    """The outcome of a job that is not worth a look at its picture; None for all others."""
+    """The outcome of a job that needs no decoding of its picture; None for all others."""
     try:
         reason = None if overwrite else reason_to_skip(job, known)
         if reason is not None:
             return Outcome(job=job, skipped=reason)
         if not is_picture_name(job.target):
-            raise PictureError(f"{job.source} has no suffix of a picture; choose one with --format")
+            raise PictureError(f"{job.source} has no picture suffix; choose one with --format")
         if job.mask is not None and not exists(job.mask):
-            raise MaskError(f"{job.source} has no mask: no {job.mask}; draw it, white = hole")
+            raise MaskError(
+                f"{job.source} has no mask: {job.mask} is missing; draw it, white = hole"
+            )
         if is_local(job.target) and job.target.is_dir():
             raise PictureError(f"{job.target} is a folder; rename it, or choose another output")
     except (DiffIRError, OSError) as error:
@@ -164,7 +166,7 @@ def decide(job: Job, known: Known | None, *, overwrite: bool) -> Outcome | None:
 def load_job(
     job: Job, known: Known | None, *, overwrite: bool, max_pixels: int
 ) -> Loaded | Outcome:
-    """Read picture and mask, unless there is nothing to do."""
+    """Read picture and mask, unless nothing needs to be done."""
     began = time.monotonic()
     decided = decide(job, known, overwrite=overwrite)
     if decided is not None:
@@ -179,7 +181,7 @@ def load_job(
 
 
 def load(path: Place, max_pixels: int) -> tuple[str, Picture]:
-    """A picture, after the sha256 of its file, which is read once: it may be a pipe, or far away.
+    """The sha256 of a file and its picture; read only once, since it may be a pipe or remote.
 
     Raises PictureError.
     """
@@ -193,7 +195,7 @@ def load(path: Place, max_pixels: int) -> tuple[str, Picture]:
 def restore_loaded(
     restorer: Restorer, loaded: Loaded | Outcome, seed: int, progress: Progress | None
 ) -> Restored | Outcome:
-    """Restore what was read; what has come to its end already is handed on."""
+    """Restore a loaded job; outcomes are passed through."""
     if isinstance(loaded, Outcome):
         return loaded
     job = loaded.job
@@ -210,9 +212,9 @@ def restore_loaded(
 
 
 def refused_by_format(restorer: Restorer, loaded: Loaded) -> Outcome | None:
-    """The failure of a target that can't hold what the picture would become; else None.
+    """The failure of a job whose output format cannot hold the restored picture, else None.
 
-    It is told before the network runs. Raises MaskError as `Restorer.holes`.
+    Checked before the network runs. Raises MaskError as `Restorer.holes`.
     """
     picture, target = loaded.picture, loaded.job.target
     holes = None if picture.alpha is None else restorer.holes(picture, loaded.mask)
@@ -225,7 +227,7 @@ def refused_by_format(restorer: Restorer, loaded: Loaded) -> Outcome | None:
 
 
 def encode_restored(restored: Restored | Outcome) -> Encoded | Outcome:
-    """The file of what was restored; what has come to its end already is handed on."""
+    """Encode a restored picture; outcomes are passed through."""
     if isinstance(restored, Outcome):
         return restored
     job, picture = restored.job, restored.picture
@@ -250,16 +252,16 @@ def encode_restored(restored: Restored | Outcome) -> Encoded | Outcome:
 def save_encoded(
     encoded: Encoded | Outcome, manifest: Manifest | None, *, overwrite: bool
 ) -> Outcome:
-    """Write what was encoded, and a line of it; of failures a line alone, of the skipped none."""
+    """Write an output and its manifest line; failures get only a line, skipped jobs nothing."""
     outcome = encoded if isinstance(encoded, Outcome) else write(encoded, manifest, overwrite)
     if outcome.error is not None and manifest is not None:
-        with suppress(OSError):  # the error itself is told in any case
+        with suppress(OSError):  # the error itself is reported in any case
             manifest.add(outcome.job, error=outcome.error)
     return outcome
 
 
 def write(encoded: Encoded, manifest: Manifest | None, overwrite: bool) -> Outcome:
-    """Write a file and its line, unless somebody put another file there meanwhile."""
+    """Write a file and its line, unless another file has appeared there meanwhile."""
     job, target = encoded.job, encoded.job.target
     try:
         if not overwrite and not is_replaceable(job, known_to(manifest, job)):
@@ -273,13 +275,13 @@ def write(encoded: Encoded, manifest: Manifest | None, overwrite: bool) -> Outco
     except (OSError, ValueError) as error:
         return Outcome(
             job=job,
-            error=f"{target}: cannot be written ({error}); check path, rights, space",
+            error=f"{target}: cannot be written ({error}); check path, permissions and disk space",
         )
     return Outcome(job=job)
 
 
 def store(data: bytes, target: Place, add_line: Callable[[], None] | None) -> None:
-    """A file that appears whole, its line just before; raises OSError and ValueError."""
+    """Write a file atomically, its line just before; raises OSError and ValueError."""
     if not is_local(target):
         if add_line is not None:
             add_line()
@@ -289,15 +291,19 @@ def store(data: bytes, target: Place, add_line: Callable[[], None] | None) -> No
         file.write(data)
         if add_line is not None:
             file.flush()
-            os.fsync(file.fileno())  # now, for the line and the name shall follow at once
+            os.fsync(
+                file.fileno()
+            )  # before the line, so that line and name follow each other at once
             add_line()
 
 
 def failed(job: Job, error: DiffIRError | MemoryError | OSError) -> Outcome:
-    """The outcome of a job that failed; every DiffIRError here names the file to blame."""
+    """The outcome of a failed job; every DiffIRError here names its file."""
     if isinstance(error, MemoryError):
-        return Outcome(job=job, error=f"{job.source}: not enough memory for it; make it smaller")
+        return Outcome(job=job, error=f"{job.source}: not enough memory; make it smaller")
     if isinstance(error, OSError):
         where, why = error.filename or job.source, error.strerror or error
-        return Outcome(job=job, error=f"{where} cannot be looked at ({why}); check name and rights")
+        return Outcome(
+            job=job, error=f"{where} cannot be accessed ({why}); check name and permissions"
+        )
     return Outcome(job=job, error=str(error))

@@ -1,4 +1,4 @@
-"""Which device: what `auto` means, how a network gets there, and what the device can do."""
+"""Choosing a device, moving a network to it, and what the device can compute."""
 
 import logging
 from typing import Literal, TypeAlias, TypeVar, get_args
@@ -16,38 +16,38 @@ PRECISIONS: tuple[str, ...] = get_args(Precision)
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """The torch device of a name; `auto` is CUDA, then MPS, then the CPU.
+    """The torch device of a name; `auto` is the first available of CUDA, MPS and the CPU.
 
     Raises:
         DeviceError: when this machine does not have it.
     """
-    here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
-        return torch.device(next((kind for kind, found in here.items() if found), "cpu"))
+        return torch.device(next((kind for kind, found in available.items() if found), "cpu"))
     try:
         device = torch.device(name)
     except (RuntimeError, TypeError) as error:
-        raise DeviceError(f"device {name!r} is not known; take auto, cpu, cuda or mps") from error
+        raise DeviceError(f"unknown device {name!r}; use auto, cpu, cuda or mps") from error
     count = torch.cuda.device_count() if device.type == "cuda" else 1
-    if device.type not in ("cpu", *here) or not here.get(device.type, True):
-        found = ", ".join(["cpu", *(kind for kind, there in here.items() if there)])
-        raise DeviceError(f"device {name!r} is not on this machine; found {found}")
+    if device.type not in ("cpu", *available) or not available.get(device.type, True):
+        found = ", ".join(["cpu", *(kind for kind, is_here in available.items() if is_here)])
+        raise DeviceError(f"device {name!r} is not on this machine; use {found}")
     if (device.index or 0) >= count:
         raise DeviceError(f"device {name!r} is not on this machine, which has {count} of that kind")
     return device
 
 
-def place(network: Network, device: torch.device) -> Network:
-    """The network on the device, its kernels in the order that channels-last pictures want."""
+def to_device(network: Network, device: torch.device) -> Network:
+    """Move a network to a device, in channels-last memory format."""
     return network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
-"""The CPU's words on Linux, on Windows, and those of MPS; only CUDA has a class of its own."""
+"""Messages of the CPU on Linux, on Windows, and of MPS; only CUDA has its own exception class."""
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether memory was lacking, of whatever device."""
+    """Whether an error means that memory ran out, on any device."""
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
         words in str(error) for words in OUT_OF_MEMORY
     )
@@ -64,13 +64,13 @@ def computes_bfloat16(device: torch.device) -> bool:
 
 
 def usable_precision(asked: Precision, device: torch.device) -> Precision:
-    """The precision that was asked for, or with a warning float32 where bfloat16 would be slower.
+    """The requested precision, or float32, with a warning, where bfloat16 would be slower.
 
-    A CPU with AVX2 alone takes ten times as long for bfloat16, in use as in training.
+    On a CPU with only AVX2, bfloat16 takes ten times as long, in inference and training.
     """
     if asked not in PRECISIONS:
         raise DeviceError(f"precision {asked!r} found; wanted {' or '.join(PRECISIONS)}")
     if asked == "bfloat16" and not computes_bfloat16(device):
-        logger.warning("this %s has no instructions for bfloat16; float32 is taken", device.type)
+        logger.warning("this %s has no instructions for bfloat16; using float32", device.type)
         return "float32"
     return asked

@@ -16,7 +16,7 @@ def turned(x: Tensor, turns: int, flip: bool) -> Tensor:
 
 
 def turned_back(x: Tensor, turns: int, flip: bool) -> Tensor:
-    """What `turned` undoes."""
+    """The inverse of `turned`."""
     x = torch.rot90(x, -turns, (-2, -1))
     return x.flip(-1) if flip else x
 
@@ -30,21 +30,21 @@ def ensembled(
     """The mean of eight runs, each turned back.
 
     Args:
-        run: from images, holes and `progress` to restored pictures, of whichever size.
+        run: from images, holes and `progress` to restored pictures, of any size.
         images: (B, 3, H, W).
         holes: (B, 1, H, W) or None.
-        progress: told the share done of all eight.
+        progress: called with the share done of all eight.
     """
     total = None
     for done, turn in enumerate(TURNS):
         holes_turned = None if holes is None else turned(holes, *turn)
-        told = None if progress is None else partial(tell, progress, done)
-        restored = turned_back(run(turned(images, *turn), holes_turned, told), *turn)
+        report = None if progress is None else partial(report_share, progress, done)
+        restored = turned_back(run(turned(images, *turn), holes_turned, report), *turn)
         total = restored if total is None else total.add_(restored)
     assert total is not None
     return total.div_(len(TURNS))
 
 
-def tell(progress: Callable[[float], None], done: int, share: float) -> None:
-    """Tell the share done of one run as one of all."""
+def report_share(progress: Callable[[float], None], done: int, share: float) -> None:
+    """Report the share done of one run as a share of all."""
     progress((done + share) / len(TURNS))

@@ -1,4 +1,4 @@
-"""Where the lines of a manifest go: to the end of a file, or into objects, which have no end."""
+"""Write the lines of a manifest: append to a file, or put objects, which cannot be appended to."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from upath import UPath
 
 Write: TypeAlias = Callable[[Sequence[bytes]], None]
-"""What puts lines where they are safe, all or none; raises OSError."""
+"""Writes lines durably, all or none; raises OSError."""
 
 IN_A_PART = 256
 
 
 class Together:
-    """Lines of several threads; those that come while one is written are written as one."""
+    """Batches lines of several threads: those that arrive during a write are written together."""
 
     def __init__(self, write: Write) -> None:
         self.write = write
@@ -31,7 +31,7 @@ class Together:
         self.turn = Lock()
 
     def __call__(self, line: bytes) -> None:
-        """Return when the line is safe; raises OSError where it is not."""
+        """Return when the line is written durably; raises OSError if that fails."""
         safe: Future[None] = Future()
         with self.door:
             self.waiting.append((line, safe))
@@ -43,7 +43,7 @@ class Together:
         safe.result()
 
     def write_all(self, taken: Sequence[tuple[bytes, Future[None]]]) -> None:
-        """Write lines in one piece, and tell those who wait for them."""
+        """Write lines at once, and notify the waiting threads."""
         try:
             self.write([line for line, _ in taken])
         except Exception as error:
@@ -55,7 +55,7 @@ class Together:
 
 
 def append(descriptor: int, lines: Sequence[bytes]) -> None:
-    """Write at the end of a file in one piece, and flush it to the disk; raises OSError."""
+    """Append to a file in one piece, and flush it to disk; raises OSError."""
     data = b"".join(lines)
     end = os.fstat(descriptor).st_size
     try:
@@ -68,10 +68,10 @@ def append(descriptor: int, lines: Sequence[bytes]) -> None:
 
 
 class Parts:
-    """Objects of 256 lines; as none can grow, the last one is put again, whole, for each more."""
+    """Objects of 256 lines; since none can grow, the last one is rewritten for each new line."""
 
     def __init__(self, folder: UPath) -> None:
-        """Name the parts of this run, and put the first one, which shows that it can be.
+        """Name the parts of this run, and write the first one, to check that the store allows it.
 
         Raises:
             OSError: when the store refuses it.
@@ -83,7 +83,7 @@ class Parts:
         self.write([])
 
     def __call__(self, lines: Sequence[bytes]) -> None:
-        """Put lines, all in one object; raises OSError."""
+        """Write lines, all into one object; raises OSError."""
         if len(self.lines) >= IN_A_PART:
             self.number += 1
             self.lines = []
@@ -91,16 +91,16 @@ class Parts:
         self.lines += lines
 
     def write(self, lines: Sequence[bytes]) -> None:
-        """Put the last part with more lines."""
+        """Rewrite the last part with more lines."""
         put(b"".join([*self.lines, *lines]), self.name)
 
     @property
     def name(self) -> UPath:
-        """Of the last part."""
+        """The path of the last part."""
         return self.folder / f"{self.run}-{self.number:06}.jsonl"
 
     def close(self) -> None:
-        """Leave no part without lines; raises OSError."""
+        """Remove a part without lines; raises OSError."""
         if not self.lines:
             with reached(self.folder):
                 self.name.fs.rm_file(self.name.path)

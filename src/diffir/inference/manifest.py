@@ -1,8 +1,8 @@
-"""The manifest of a folder of outputs: what was made of what, by which settings.
+"""The manifest of an output folder: which output was made from which input and settings.
 
-`manifest.jsonl` holds a line a file. The line of a file is written just before the file appears, so
-that no kill leaves an output that the manifest does not know; a line without its file does no harm.
-Processes that share the work have files of their own in `manifest/`, and so have runs into a store.
+`manifest.jsonl` holds one line per file, written just before the file appears, so that no kill
+leaves an output that the manifest does not list; a line without its file does no harm. Processes
+that share the work write their own files in `manifest/`, and so do runs into an object store.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from diffir.files import lock, sweep
 
 from .jobs import Job
 from .lines import Parts, Together, append
-from .places import Place, below, contents, digest, exists, files_below, is_dir, is_local
+from .places import Place, below, contents, digest, exists, files_below, is_dir, is_local, is_pipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,19 +32,19 @@ if TYPE_CHECKING:
 
 NAME = "manifest.jsonl"
 SHARES = "manifest"
-"""The folder of the files of processes and runs that do not write into `manifest.jsonl`."""
+"""The folder for processes and runs that do not write into `manifest.jsonl`."""
 BEGINNING = b'{"diffir":"'
-"""Of each of our lines, which tells a cut one from another program's."""
+"""The beginning of each line, which distinguishes truncated lines from another program's."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What makes a restored file what it is, besides the picture and its mask."""
+    """What determines a restored file, besides the picture and its mask."""
 
     model: str
-    """As it was named; what counts is the weights."""
+    """The name as given; only the weights are compared."""
     weights: str
-    """The sha256 of the file of weights; see `weights_digest` of mixed ones."""
+    """The sha256 of the weights file, see `weights_digest`."""
     seed: int = 0
     precision: str = "float32"
     ensemble: bool = False
@@ -53,16 +53,16 @@ class Settings:
 
 
 class Line(BaseModel):
-    """What the manifest says of a file: how it was made, or the error."""
+    """A line of the manifest: how a file was made, or the error."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     diffir: str
-    """The version; the first key, see `BEGINNING`."""
+    """The version; must be the first key, see `BEGINNING`."""
     source: str
-    """The path below the given folder."""
+    """The path relative to the input folder."""
     target: str
-    """The path below the manifest's folder."""
+    """The path relative to the manifest's folder."""
     error: str | None = None
     source_sha256: str | None = None
     mask_sha256: str | None = None
@@ -84,28 +84,28 @@ class Line(BaseModel):
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """What the manifest knows for one job."""
+    """The manifest's entries for one job."""
 
     settings: Settings
     made: Mapping[str, Sequence[Line]]
-    """The lines of the target by its sha256: content that it once was made to have."""
+    """The lines of the target by its sha256, one entry per content it was given."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """A manifest that was read, and is open for more lines."""
+    """A manifest that was read, and is open for appending."""
 
     folder: Place
     settings: Settings
-    told: Mapping[str, Sequence[bytes]]
-    """The lines by target, as they are in the files: a million of them shall fit into memory."""
+    lines: Mapping[str, Sequence[bytes]]
+    """The lines by target, unparsed: a million of them must fit into memory."""
     write: Callable[[bytes], None] | None = None
-    """What makes a line safe, from any thread; None where nothing shall be written."""
+    """Writes a line safely, from any thread; None if read-only."""
 
     def known(self, job: Job) -> Known:
-        """What there is to know for a job; each line is true, so their order does not count."""
+        """The entries for a job; each line is valid by itself, so their order does not matter."""
         made: dict[str, list[Line]] = {}
-        for raw in self.told.get(self.target_of(job), ()):
+        for raw in self.lines.get(self.target_of(job), ()):
             line = Line.model_validate_json(raw)
             if line.target_sha256 is not None:
                 made.setdefault(line.target_sha256, []).append(line)
@@ -116,7 +116,7 @@ class Manifest:
         return as_text(below(job.target, self.folder))
 
     def add(self, job: Job, **facts: str | float | None) -> None:
-        """Write the line of a job, at once where it is safe; raises OSError, and leaves no half."""
+        """Write the line of a job, durably and completely or not at all; raises OSError."""
         if self.write is None:
             return
         line = Line.model_validate(
@@ -135,18 +135,18 @@ class Manifest:
 def open_manifest(
     folder: Place, settings: Settings, jobs: Iterable[Job], rank: int = 0
 ) -> Iterator[Manifest]:
-    """The manifest of an output folder, made if need be; what killed runs left unfinished goes.
+    """Open or create the manifest of an output folder, removing killed runs' unfinished files.
 
     Args:
         folder: of the outputs.
         settings: of this run.
-        jobs: whose targets' folders are swept.
-        rank: among processes that share the work; each reads what all wrote, and writes its own.
+        jobs: their targets' folders are swept.
+        rank: among processes that share the work; each reads all files and writes its own.
 
     Raises:
-        PictureError: when another run writes there, or the file is another program's. Stores tell
-            nobody of another run.
-        OSError: when it can't be written.
+        PictureError: when another run writes there (not detected in object stores), or the file is
+            another program's.
+        OSError: when it cannot be written.
     """
     opened = opened_file(folder, rank) if is_local(folder) else opened_parts(folder)
     with opened as write:
@@ -154,12 +154,12 @@ def open_manifest(
         for place in places:
             if is_local(place):
                 sweep(place)
-        yield Manifest(folder=folder, settings=settings, told=read_lines(folder), write=write)
+        yield Manifest(folder=folder, settings=settings, lines=read_lines(folder), write=write)
 
 
 @contextmanager
 def opened_file(folder: Path, rank: int) -> Iterator[Callable[[bytes], None]]:
-    """What adds lines to the file of a process; a last line that a kill cut goes."""
+    """A function that appends lines to a process's file; a truncated last line is removed."""
     path = folder / NAME if rank == 0 else folder / SHARES / f"{rank}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(
@@ -168,10 +168,10 @@ def opened_file(folder: Path, rank: int) -> Iterator[Callable[[bytes], None]]:
     try:
         if lock(descriptor) is False:
             raise PictureError(
-                f"another run restores into {folder}; wait for its end, or name another folder"
+                f"another run is restoring into {folder}; wait for its end, or name another folder"
             )
         content = path.read_bytes()
-        for _ in lines_of(content, path):  # raises where it is not ours to cut
+        for _ in lines_of(content, path):  # raises if the file is not ours
             pass
         os.ftruncate(descriptor, content.rfind(b"\n") + 1)
         yield Together(partial(append, descriptor))
@@ -181,7 +181,7 @@ def opened_file(folder: Path, rank: int) -> Iterator[Callable[[bytes], None]]:
 
 @contextmanager
 def opened_parts(folder: UPath) -> Iterator[Callable[[bytes], None]]:
-    """What puts lines into objects, of names that no other process has."""
+    """A function that writes lines into objects with unique names."""
     parts = Parts(folder / SHARES)
     try:
         yield Together(parts)
@@ -190,49 +190,49 @@ def opened_parts(folder: UPath) -> Iterator[Callable[[bytes], None]]:
 
 
 def read_manifest(folder: Place, settings: Settings) -> Manifest:
-    """The manifest of an output folder, to look at; raises PictureError as `open_manifest`."""
-    return Manifest(folder=folder, settings=settings, told=read_lines(folder))
+    """The manifest of an output folder, read-only; raises PictureError as `open_manifest`."""
+    return Manifest(folder=folder, settings=settings, lines=read_lines(folder))
 
 
 def read_lines(folder: Place) -> dict[str, list[bytes]]:
-    """All lines of all files of a manifest by target; PictureError where a file is not ours."""
+    """All lines of all files of a manifest by target; raises PictureError if one is not ours."""
     shares = folder / SHARES
     there = files_below(shares) if exists(shares) else []
     files = [folder / NAME] if exists(folder / NAME) else []
     files += [file for file in there if file.suffix == ".jsonl"]
-    told: dict[str, list[bytes]] = {}
+    found: dict[str, list[bytes]] = {}
     for file, content in zip(files, contents(files), strict=True):
         for target, line in lines_of(content, file):
-            told.setdefault(target, []).append(line)
-    return told
+            found.setdefault(target, []).append(line)
+    return found
 
 
 def known_to(manifest: Manifest | None, job: Job) -> Known | None:
-    """What a manifest knows for a job, None where none is kept."""
+    """The manifest's entries for a job, None without a manifest."""
     return None if manifest is None else manifest.known(job)
 
 
 def lines_of(content: bytes, path: Place) -> Iterator[tuple[str, bytes]]:
-    """The lines of a manifest, each after its target; a last one that a kill cut is ignored.
+    """(target, line) for the lines of a manifest; a truncated last line is ignored.
 
     Raises:
-        PictureError: when it is another program's; `path` is what it blames.
+        PictureError: when it is another program's; it names `path`.
     """
     *whole, cut = content.split(b"\n")
     try:
         if cut[: len(BEGINNING)] != BEGINNING[: len(cut)]:
-            raise ValueError(f"line {len(whole) + 1} begins otherwise")
+            raise ValueError(f"line {len(whole) + 1} begins differently")
         for line in whole:
             yield Line.model_validate_json(line).target, line
     except ValueError as error:
-        reason = "it is no line of ours" if isinstance(error, ValidationError) else str(error)
+        reason = "invalid line" if isinstance(error, ValidationError) else str(error)
         raise PictureError(
-            f"{path} is no manifest of diffir's ({reason}); move it, or name another folder"
+            f"{path} is not a manifest of diffir ({reason}); move it, or name another folder"
         ) from error
 
 
 def as_text(name: str) -> str:
-    r"""A name, or words with one, that JSON can hold: bytes that are no UTF-8 become \xNN."""
+    r"""Text that JSON can hold: bytes that are not UTF-8 become \xNN."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
@@ -250,24 +250,25 @@ def content_of(path: Place) -> str:
 
 
 def unreadable(path: Place, error: OSError) -> PictureError:
-    """What to say of a file that can't be read."""
+    """The error for a file that cannot be read."""
     return PictureError(
-        f"{path} cannot be read ({error.strerror or error}); check the path and its rights"
+        f"{path} cannot be read ({error.strerror or error}); check path and permissions"
     )
 
 
 def is_replaceable(job: Job, known: Known | None) -> bool:
-    """Whether nothing is there, or nothing but what we made and nobody changed since."""
+    """Whether the target is missing, or made by us and unchanged since."""
     if not exists(job.target):
         return True
     return known is not None and content_of(job.target) in known.made
 
 
 def reason_to_skip(job: Job, known: Known | None) -> str | None:
-    """Why a job has nothing to do, None where it has; raises PictureError.
+    """Why a job can be skipped, None if it cannot; raises PictureError.
 
-    Without a manifest, what is there is left alone. With one, so is what we did not make, and what
-    we made from the same content by the same settings.
+    Without a manifest, existing targets are skipped. With one, targets are skipped that we did not
+    make, or made from the same content with the same settings. Pipes can be read only once, so what
+    comes from one is always restored.
     """
     if not exists(job.target) or is_dir(job.target):
         return None
@@ -279,6 +280,8 @@ def reason_to_skip(job: Job, known: Known | None) -> str | None:
     lines = [line for line in lines if is_by_settings(line, known.settings, job)]
     if not lines:
         return None
+    if any(path is not None and is_pipe(path) for path in (job.source, job.mask)):
+        return None
     mask = None if job.mask is None or not exists(job.mask) else content_of(job.mask)
     made_of = (content_of(job.source), mask)
     if made_of not in [(line.source_sha256, line.mask_sha256) for line in lines]:
@@ -287,6 +290,6 @@ def reason_to_skip(job: Job, known: Known | None) -> str | None:
 
 
 def is_by_settings(line: Line, settings: Settings, job: Job) -> bool:
-    """Whether a line tells of these settings; the model's name does not count, its weights do."""
+    """Whether a line has these settings; the model's weights are compared, not its name."""
     wanted = (*list(asdict(settings).items())[1:], ("format", format_of(job)))
     return all(getattr(line, name) == value for name, value in wanted)

@@ -1,12 +1,12 @@
-"""How much memory this process has taken."""
+"""The memory use of this process."""
 
 from pathlib import Path
 
 
 def peak_of_process() -> int | None:
-    """Bytes that this process held at most so far; None on Windows."""
+    """Peak memory of this process in bytes; None on Windows."""
     status = Path("/proc/self/status")
-    if status.exists():  # Linux's getrusage would start at the peak of the process that started us
+    if status.exists():  # on Linux, getrusage would include the peak of the parent process
         lines = status.read_text(encoding="utf-8").splitlines()
         return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
     try:

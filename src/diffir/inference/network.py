@@ -1,4 +1,4 @@
-"""The network over a batch of LQ: by the engine, or plainly where that is the faster way."""
+"""Run the network on a batch of LQ: by the engine, or with whole maps where that is faster."""
 
 import logging
 from collections.abc import Callable
@@ -17,10 +17,10 @@ from .engine import default_budget, plan_for, restore
 logger = logging.getLogger(__name__)
 
 SMALL = 40_000
-"""Numbers of level 1 up to which a CPU, too, is faster with whole maps: there folding and packing
-the weights, picture by picture, costs more than stripes spare."""
+"""Elements of level 1 up to which whole maps are faster on CPUs, too: for small pictures, folding
+and packing the weights for each costs more than stripes save."""
 TOGETHER = 160_000
-"""The same of all pictures that are faster together than one after another:
+"""Elements of level 1 of all pictures that are faster together than one after another:
 `python benchmarks/speed.py deblur sr-x4-lite --side 24 --batch 4`."""
 
 
@@ -35,32 +35,17 @@ def run_network(
     stop: Event | None = None,
     ipr_filter: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
-    """Diffusion to the IPR, then the transformer.
+    """Diffusion to the IPR, then the transformer; see `engine.restore` for arguments and result.
 
-    Args:
-        model: the network, in float32.
-        lq: (B, in_channels, H, W), H and W dividing by `model.config.multiple_of`.
-        noise: (1, B, 4C'); (1 + T, B, 4C') for a chain with inserted variance.
-        dtype: of the products.
-        budget: bytes that may be taken; None: what is free, with a margin.
-        progress: told the share done, from 0 to 1.
-        stop: set it to end early.
-        ipr_filter: given the IPR of each picture, (1, 4C'), gives the one to restore it with; may
-            be asked more than once for a picture.
-
-    Returns:
-        (B, 3, H·scale, W·scale) float32, not clamped.
-
-    Raises:
-        DeviceError: when the budget or the memory does not suffice.
-        StoppedError: when `stop` was set.
+    Only here, `noise` is (1, B, 4C'), or (1 + T, B, 4C') for a chain with inserted variance, and a
+    `budget` of None means the free memory, with a margin.
     """
     start, steps = noise[0], noise[1:] if len(noise) > 1 else None
     if budget is None and not prefers_stripes(lq.device):
         restored = run_plainly(model, lq, start, steps, dtype, stop, ipr_filter)
         if restored is not None:
             return restored
-        logger.info("memory does not suffice for the plain network; going on in stripes")
+        logger.info("not enough memory for whole maps; continuing in stripes")
     if budget is None:
         budget = default_budget(lq.device)
     batch, _, height, width = lq.shape
@@ -68,7 +53,7 @@ def run_network(
     numbers = level_one_numbers(model.config, height, width)
     if lq.device.type == "cpu" and numbers <= SMALL:
         logger.info("%s", plan.describe(whole=True))
-        # float32 whatever was asked: there it is faster than bfloat16, and less than was planned
+        # always float32, which is faster than bfloat16 here and needs less memory than planned
         run = partial(run_plainly, model, dtype=torch.float32, stop=stop, ipr_filter=ipr_filter)
         return run_small(run, lq, start, steps, TOGETHER // numbers, progress)
     logger.info("%s", plan.describe())
@@ -85,13 +70,23 @@ def run_network(
     )
 
 
+def noise_of(seed: int, ipr_dim: int, steps: int = 0) -> Tensor:
+    """All random numbers of one picture, float32 on the CPU so that devices agree.
+
+    (1, 4C'), the start of the diffusion; (1 + steps, 4C') for a chain with inserted variance.
+    """
+    cpu = torch.device("cpu")
+    generator = torch.Generator(cpu).manual_seed(seed)
+    return torch.randn(1 + steps, ipr_dim, generator=generator, dtype=torch.float32, device=cpu)
+
+
 def prefers_stripes(device: torch.device) -> bool:
-    """Whether stripes are faster there, and not only smaller: measured on CPUs alone."""
+    """Whether stripes are faster on a device, and not only smaller; measured only on CPUs."""
     return device.type == "cpu"
 
 
 def level_one_numbers(config: DiffIRConfig, height: int, width: int) -> int:
-    """Of one picture's map at the first level."""
+    """Elements of one picture's map at level 1."""
     return config.dim * height * width // config.unshuffle**2
 
 
@@ -103,7 +98,7 @@ def run_small(
     at_once: int,
     progress: Callable[[float], None] | None,
 ) -> Tensor:
-    """Run whole maps over so many pictures at once; arguments as in `run_plainly`."""
+    """Run whole maps for `at_once` pictures at a time; arguments as in `run_plainly`."""
     parts = []
     for first in range(0, len(lq), at_once):
         some = slice(first, first + at_once)
@@ -125,9 +120,9 @@ def run_plainly(
     stop: Event | None,
     ipr_filter: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor | None:
-    """All maps whole, which a GPU does faster than stripes; None when memory ran out."""
+    """Run with whole maps, which is faster on GPUs; None when memory ran out."""
     if stop is not None and stop.is_set():
-        raise StoppedError("stopped before the picture was begun; start it again")
+        raise StoppedError("stopped before the picture was started; start it again")
     lq = lq.contiguous(memory_format=torch.channels_last)
     try:
         with torch.autocast(lq.device.type, dtype, enabled=dtype != torch.float32):

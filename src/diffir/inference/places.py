@@ -1,7 +1,7 @@
-"""Where pictures lie: files of this machine, or objects behind a URL that fsspec knows (`s3://…`).
+"""Locations of pictures: local files, or objects behind a URL of fsspec (`s3://…`).
 
-A local place is a `Path`, a remote one a `UPath`, which has the same methods; here stands what the
-two do differently. Keys and addresses of stores are fsspec's own matter: environment and files.
+A local place is a `Path`, a remote one a `UPath`, which has the same methods; this module covers
+the differences. Keys and addresses of stores are configured in fsspec, by environment and files.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ logger = logging.getLogger(__name__)
 
 LOCAL = ("file://", "local://")
 READ_ONLY = {"http", "https", "zip", "tar", "libarchive", "github", "data", "reference"}
-"""What has no objects that appear whole, or can't be written to."""
+"""Protocols that are read-only, or do not write objects atomically."""
 
 
-def place(text: str) -> Place:
-    """The place that a path or a URL names; raises PictureError where nothing knows the URL."""
+def parse_place(text: str) -> Place:
+    """The place that a path or URL names; raises PictureError for an unusable URL."""
     if "://" not in text:
         return Path(text)
     for protocol in LOCAL:
@@ -43,26 +43,26 @@ def place(text: str) -> Place:
         from upath import UPath
 
         found = UPath(text)
-        _ = found.fs  # the moment in which its library is imported
+        _ = found.fs  # imports its library
     except ImportError as error:
         wanted = error.name or str(error)
         raise PictureError(
             f"{text} needs a library that is not installed ({wanted}); install `diffir[cloud]`, "
-            "and for a store what fsspec names for it, s3fs for s3://"
+            "and fsspec's library for the store, such as s3fs for s3://"
         ) from error
     except Exception as error:  # each store raises its own
-        raise PictureError(f"{text} can't be reached ({error}); check the address") from error
+        raise PictureError(f"{text} can't be reached ({error}); check the URL") from error
     return found
 
 
 def is_local(place: Place) -> TypeIs[Path]:
-    """Whether it is a file or folder of this machine, or of a disk that it sees as its own."""
+    """Whether it is a file or folder of this machine or of a mounted disk."""
     return isinstance(place, Path)
 
 
 @contextmanager
 def reached(place: UPath) -> Iterator[None]:
-    """Let what a store raises, whatever it is, be an OSError with words, as those of disks are."""
+    """Turn whatever a store raises into an OSError with a message, like those of disks."""
     try:
         yield
     except (DiffIRError, MemoryError):
@@ -76,10 +76,10 @@ def reached(place: UPath) -> Iterator[None]:
 
 
 def require_writable_store(place: Place) -> None:
-    """Raise PictureError for a remote place where objects can't appear whole."""
+    """Raise PictureError for a remote place that cannot be written to atomically."""
     protocol = "" if is_local(place) else place.protocol
     if protocol in READ_ONLY:
-        raise PictureError(f"{place} can only be read from; name a folder or an object store")
+        raise PictureError(f"{place} is read-only; choose a folder or an object store")
 
 
 def content(place: Place) -> bytes:
@@ -92,7 +92,7 @@ def content(place: Place) -> bytes:
 
 
 def contents(places: Sequence[Place]) -> list[bytes]:
-    """All bytes of several files, remote ones of one store at once; raises OSError."""
+    """All bytes of several files, fetched together from a store; raises OSError."""
     remote = [place for place in places if not is_local(place)]
     if not remote:
         return [content(place) for place in places]
@@ -107,13 +107,18 @@ def digest(place: Place) -> str:
 
 
 def put(data: bytes, place: UPath) -> None:
-    """An object with all of its bytes, which appears whole; raises OSError."""
+    """Write an object atomically; raises OSError."""
     with reached(place):
         place.fs.pipe_file(place.path, data)
 
 
+def is_pipe(place: Place) -> bool:
+    """Whether it is neither a regular file nor missing, so that it may be readable only once."""
+    return is_local(place) and place.exists() and not place.is_file()
+
+
 def exists(place: Place) -> bool:
-    """Whether a file or folder is there now, whatever was known of it before; raises OSError."""
+    """Whether a file or folder exists now, bypassing caches; raises OSError."""
     if is_local(place):
         return place.exists()
     with reached(place):
@@ -122,7 +127,7 @@ def exists(place: Place) -> bool:
 
 
 def is_dir(place: Place) -> bool:
-    """Whether a folder is there; in stores, whether something is below; raises OSError."""
+    """Whether a folder exists; in stores, whether objects are below it; raises OSError."""
     if is_local(place):
         return place.is_dir()
     with reached(place):
@@ -130,33 +135,33 @@ def is_dir(place: Place) -> bool:
 
 
 def files_below(folder: Place) -> list[Place]:
-    """Every file in a folder and its folders, sorted; raises OSError.
+    """Every file in a folder and its subfolders, sorted; raises OSError.
 
-    So are links to nothing, which whoever opens them will tell. Linked folders are not followed,
-    and one that can't be listed is passed over with a logged warning.
+    Includes broken links, which fail when they are opened. Linked folders are not followed, and
+    folders that cannot be listed are skipped with a warning.
     """
     if is_local(folder):
-        walked = os.walk(folder, onerror=tell_unlisted)
+        walked = os.walk(folder, onerror=warn_unlisted)
         paths = (Path(parent, name) for parent, _, names in walked for name in names)
         return sorted(path for path in paths if may_be_file(path))
-    with reached(folder):  # one question for a thousand objects, where rglob would ask for each
+    with reached(folder):  # one request per thousand objects; rglob would make one for each
         folder.fs.invalidate_cache()
         return [
             folder / below_path(name, folder.path) for name in sorted(folder.fs.find(folder.path))
         ]
 
 
-def tell_unlisted(error: OSError) -> None:
-    """Warn of a folder whose files stay unknown."""
+def warn_unlisted(error: OSError) -> None:
+    """Warn of a folder that cannot be listed."""
     logger.warning(
-        "%s can't be listed (%s), so what is in it is left out; change its rights",
+        "%s can't be listed (%s), so its files are left out; change its permissions",
         error.filename,
         error.strerror,
     )
 
 
 def may_be_file(path: Path) -> bool:
-    """Whether a name in a folder is that of a file, or of what can't be looked at."""
+    """Whether a path is a regular file, or cannot be accessed."""
     try:
         return stat.S_ISREG(path.stat().st_mode)
     except OSError:
@@ -164,31 +169,31 @@ def may_be_file(path: Path) -> bool:
 
 
 def below(place: Place, folder: Place) -> str:
-    """The path of a place below a folder, with slashes."""
+    """The path of a place relative to a folder, with slashes."""
     if is_local(place):
         return place.relative_to(str(folder)).as_posix()
     return below_path(place.path, folder.path)  # type: ignore[union-attr]
 
 
 def below_path(path: str, folder: str) -> str:
-    """As `below`, for the paths that a store uses."""
+    """As `below`, for paths in a store."""
     return PurePosixPath("/", path).relative_to(PurePosixPath("/", folder)).as_posix()
 
 
 def is_within(place: Place, folder: Place) -> bool:
-    """Whether a place lies below a folder, under whatever names."""
+    """Whether a place is below a folder, after resolving links."""
     if is_local(place) and is_local(folder):
         return real(folder) in real(place).parents
     return type(place) is type(folder) and str(place).startswith(f"{str(folder).rstrip('/')}/")
 
 
 def real(path: Path) -> Path:
-    """As `resolve`, which raises RuntimeError for a link to itself on Python before 3.13."""
+    """As `resolve`, which raises RuntimeError for a link to itself before Python 3.13."""
     return Path(os.path.realpath(path))
 
 
 def is_same(place: Place, other: Place) -> bool:
-    """Whether two places that are there are one."""
+    """Whether two existing places are the same."""
     if is_local(place) and is_local(other):
         return place.samefile(other)
     return str(place).rstrip("/") == str(other).rstrip("/")

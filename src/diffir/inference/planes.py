@@ -1,4 +1,4 @@
-"""Part a picture into the RGB that a network sees and the rest, and put it together again."""
+"""Split a picture into the RGB that a network takes and the rest, and join them again."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from diffir.images.holes import Holes
 
 
 def split(picture: Picture) -> NDArray[np.float32]:
-    """The colours for a network: (H, W, 3) in [0, 1], gray three times. `join` undoes it.
+    """The colours for a network: (H, W, 3) in [0, 1], gray repeated three times; see `join`.
 
-    Colours under full transparency go along as they are: no picture says what they should be.
+    Colours under full transparency are kept.
     """
     return np.repeat(picture.pixels, 3, axis=2) if picture.is_gray else picture.pixels
 
 
 def join(restored: NDArray[np.floating], picture: Picture, holes: Holes | None = None) -> Picture:
-    """The restored colours with the alpha, bit depth and metadata of the `picture` they came from.
+    """The restored colours with alpha, bit depth and metadata of the original `picture`.
 
-    `restored` is (sH, sW, 3), s a whole number; it is clipped to [0, 1]. Gray pictures stay gray,
-    by the mean of the channels: the network's errors in them count alike, luma would trust one
-    most. Alpha is untouched for s = 1, but 1 in `holes`, which are filled, and otherwise enlarged
-    bicubically. Raises ValueError for another shape, PictureError for NaN.
+    `restored` is (sH, sW, 3), s an integer; it is clipped to [0, 1]. Gray pictures stay gray, by
+    the mean of the channels, since their errors are equally large. Alpha becomes 1 in `holes`,
+    which are filled, and is enlarged bicubically for s > 1. Raises ValueError for another shape,
+    PictureError for NaN.
     """
     height, width = restored.shape[:2]
     scale = height // picture.height
@@ -49,7 +49,7 @@ def join(restored: NDArray[np.floating], picture: Picture, holes: Holes | None =
 
 
 def filled_alpha(picture: Picture, holes: Holes | None) -> NDArray[np.float32] | None:
-    """The alpha of a picture with its holes opaque, None where it has none."""
+    """The alpha of a picture with its holes opaque, None without alpha."""
     if picture.alpha is None or holes is None:
         return picture.alpha
     return np.where(holes, np.float32(1), picture.alpha)
@@ -58,7 +58,7 @@ def filled_alpha(picture: Picture, holes: Holes | None) -> NDArray[np.float32] |
 def _enlarge(
     alpha: NDArray[np.float32] | None, width: int, height: int
 ) -> NDArray[np.float32] | None:
-    """Bicubic, not Lanczos, whose ripples leave a faint halo where alpha was 0."""
+    """Bicubic, since the ripples of Lanczos leave a faint halo where alpha was 0."""
     if alpha is None:
         return None
     image = Image.fromarray(alpha).resize((width, height), Image.Resampling.BICUBIC)

@@ -1,4 +1,4 @@
-"""Restorer: a picture in, a better picture out, whatever its size, depth, alpha and colour."""
+"""Restorer: restores pictures of any size, bit depth and colour type, with or without alpha."""
 
 import logging
 import operator
@@ -23,11 +23,12 @@ from diffir.images.holes import Holes
 from diffir.loading import load_checkpoint
 from diffir.model import DiffIRS1, DiffIRS2
 from diffir.tasks import TASKS, Task, unwanted_mask
+from diffir.text import few
 
-from .devices import Precision, is_out_of_memory, pick_device, place, usable_precision
+from .devices import Precision, is_out_of_memory, pick_device, to_device, usable_precision
 from .ensemble import ensembled
-from .masks import find_holes
-from .network import run_network
+from .masks import find_holes, require_white
+from .network import noise_of, run_network
 from .padding import pad_to_multiple
 from .planes import join, split
 
@@ -37,7 +38,7 @@ ImageLike: TypeAlias = str | Path | Picture | Image.Image | NDArray[np.generic] 
 """A file, a Picture, a PIL image, an array (H, W[, C]) of uint8, uint16, bool or floating point in
 [0, 1], or a tensor (H, W), (1 or 3, H, W) or (1, 1 or 3, H, W) in [0, 1]."""
 Progress: TypeAlias = Callable[[float], None]
-"""Told the share done, from 0 to 1, many times a picture."""
+"""Called with the share done, from 0 to 1, many times per picture."""
 
 
 class Restorer:
@@ -56,19 +57,19 @@ class Restorer:
         """Move the network to the device.
 
         Args:
-            model: a trained stage-2 network.
-            task: what its pictures and masks mean.
+            model: a trained stage-2 network, in float32.
+            task: one of `diffir.tasks.TASKS`.
             device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps` …
-            precision: bfloat16 is faster where the hardware has it, and slightly inexact; elsewhere
-                it is float32, with a warning.
-            memory: bytes that a call may take; None: what is free, with a margin. It changes no
-                bit of the result, only how much is done at once.
-            ensemble: restore each picture flipped and turned as well, in 8 times the time and with
-                room for two more restored pictures, and give the mean: some tenths of a dB.
+            precision: bfloat16 is faster where the hardware supports it, and slightly inexact;
+                elsewhere float32 is used, with a warning.
+            memory: limit for a call in bytes; None: the free memory, with a margin. It does not
+                change the result, only how much is computed at once.
+            ensemble: average over flips and rotations of each picture, which gains some tenths of
+                a dB, but takes 8 times as long and memory for two more restored pictures.
 
         Raises:
-            WeightsError: when the network is of stage 1, or not of the task.
-            DeviceError: when the device is not there, or precision or memory are none.
+            WeightsError: when the network is of stage 1, not in float32, or not of the task.
+            DeviceError: when the device is not available, or precision or memory are invalid.
         """
         require_network(model, task)
         self.device = pick_device(device)
@@ -76,10 +77,10 @@ class Restorer:
         self.precision: Precision = usable_precision(precision, self.device)
         self.memory = None if memory is None else as_bytes(memory)
         self.ensemble = ensemble
-        self.model = place(model, self.device).eval()
+        self.model = to_device(model, self.device).eval()
         self.preset: str | None = None
         self.training: dict[str, Any] = {}
-        """Facts that travel with the weights, see `Checkpoint`."""
+        """Facts stored with the weights, see `Checkpoint`."""
 
     @classmethod
     def from_pretrained(
@@ -93,13 +94,13 @@ class Restorer:
         memory: int | None = None,
         ensemble: bool = False,
     ) -> "Restorer":
-        """The restorer of a preset, a weights file, a folder or a repository on the Hub.
+        """Load a preset, a weights file, a folder or a repository on the Hub.
 
         `name`, `revision` and `detail` are those of `diffir.load`, the others those of `Restorer`.
 
         Raises:
             WeightsError: when the file is missing, broken or of stage 1, which needs GT.
-            DeviceError: when the device is not there.
+            DeviceError: when the device is not available.
         """
         checkpoint = load_checkpoint(name, revision=revision, detail=detail)
         if not isinstance(checkpoint.model, DiffIRS2):
@@ -122,22 +123,22 @@ class Restorer:
     def save_pretrained(self, folder: str | Path, *, license: str = "unknown") -> None:
         """Write a folder that `from_pretrained` takes: weights, config.json and a model card.
 
-        `license` is that of the weights, as the Hub spells it; a card that is there stays.
+        `license` is that of the weights, as the Hub spells it; an existing card is kept.
 
         Raises:
-            WeightsError: when the folder can't be written.
+            WeightsError: when the folder cannot be written.
         """
         save_folder(self._checkpoint(), Path(folder), license=license)
 
     def push_to_hub(
         self, repo: str, *, license: str = "unknown", private: bool | None = None
     ) -> str:
-        """Commit that folder to a repository `user/name` on the Hub; the commit's address.
+        """Commit that folder to a repository `user/name` on the Hub; returns the commit's URL.
 
-        The repository is made where it is missing, `private` or as the account has it.
+        A missing repository is created; `private` None means the account's default.
 
         Raises:
-            WeightsError: when the Hub can't be reached or doesn't let us.
+            WeightsError: when the Hub cannot be reached or refuses.
         """
         return push(self._checkpoint(), repo, license=license, private=private)
 
@@ -148,7 +149,7 @@ class Restorer:
 
     @property
     def scale(self) -> int:
-        """How much larger the restored picture is."""
+        """The factor by which the restored picture is larger."""
         return self.model.config.scale
 
     def __call__(
@@ -166,14 +167,14 @@ class Restorer:
         Args:
             image: see `ImageLike`; a file keeps its bit depth, alpha, profile and EXIF.
             mask: for inpainting, of the picture's size; white (or transparent) = hole. Without one,
-                the picture's own transparency is taken.
+                the picture's own transparency is used.
             seed: of the noise that the diffusion starts from; the same seed gives the same bits.
             max_pixels: of the largest file to read, see `diffir.images.read`.
-            progress: see `Progress`; on a GPU that holds the picture whole it is not told.
+            progress: see `Progress`; not called on a GPU that holds the picture whole.
             stop: set it, from another thread or in `progress`, to end the call early.
 
         Raises:
-            PictureError, MaskError: when the picture or mask can't be used.
+            PictureError, MaskError: when the picture or mask cannot be used.
             DeviceError: when memory does not suffice.
             StoppedError: when `stop` was set.
         """
@@ -196,6 +197,12 @@ class Restorer:
 
         Everything else as in `restore_batch`.
         """
+        sizes = {(picture.width, picture.height) for picture in pictures}
+        if len(sizes) != 1 or len(holes) != len(pictures):
+            raise PictureError(
+                f"{len(pictures)} picture(s) of {len(sizes)} size(s) with {len(holes)} entries for "
+                "holes found; wanted one or more of equal size, with an entry (or None) for each"
+            )
         rgb = torch.from_numpy(np.stack([split(picture) for picture in pictures]))  # (B, H, W, 3)
         masks = [one for one in holes if one is not None]
         restored = self.restore_batch(
@@ -213,8 +220,9 @@ class Restorer:
     def holes(
         self, picture: Picture, mask: ImageLike | None, max_pixels: int = MAX_PIXELS
     ) -> Holes | None:
-        """Where the picture has holes, None for tasks without masks; raises MaskError."""
+        """The holes of a picture, None for tasks without masks; raises MaskError."""
         if self.task.wants_mask:
+            require_white(mask)
             return find_holes(picture, None if mask is None else as_picture(mask, max_pixels))
         if mask is not None:
             raise unwanted_mask(self.task.name)
@@ -235,12 +243,12 @@ class Restorer:
 
         Args:
             images: (B, 3, H, W) in [0, 1].
-            masks: (B, 1, H, W), nonzero = hole, for inpainting alone.
+            masks: (B, 1, H, W), nonzero = hole, only for inpainting.
             seeds: one for each picture, which gets the same noise in any batch.
             progress: as in a call.
             stop: as in a call.
-            ipr_filter: given the IPR of each picture, (1, 4C'), gives the one to restore it with;
-                may be asked more than once for a picture.
+            ipr_filter: maps the IPR of each picture, (1, 4C'), to the one to restore it with; may
+                be called more than once per picture.
 
         Returns:
             (B, 3, H·scale, W·scale) float32 in [0, 1], on the CPU.
@@ -272,14 +280,9 @@ class Restorer:
             ) from error
 
     def noise(self, seed: int) -> Tensor:
-        """All random numbers of one picture, drawn on the CPU so that devices agree.
-
-        (1, 4C'), the start of the diffusion; (1 + T, 4C') for a chain with inserted variance.
-        """
+        """All random numbers of one picture, see `noise_of`."""
         config = self.model.config
-        draws = 1 + config.timesteps * config.insert_variance
-        generator = torch.Generator().manual_seed(seed)
-        return torch.randn(draws, config.ipr_dim, generator=generator)
+        return noise_of(seed, config.ipr_dim, config.timesteps * config.insert_variance)
 
     def run_padded(
         self,
@@ -305,9 +308,9 @@ class Restorer:
         stop: Event | None,
         ipr_filter: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
-        """The network in the asked precision, again in float32 where the faster one overflowed.
+        """Run the network in the chosen precision, again in float32 if bfloat16 overflowed.
 
-        Takes lq (B, C, H, W) and noise (1 or 1 + T, B, 4C'), gives (B, 3, H·scale, W·scale).
+        Takes lq (B, C, H, W) and noise (1 or 1 + T, B, 4C'), returns (B, 3, H·scale, W·scale).
         """
         attempt = partial(
             run_network,
@@ -331,23 +334,28 @@ class Restorer:
 
 
 def require_network(model: DiffIRS2, task: Task) -> None:
-    """Raise WeightsError for a network that can't restore by the task."""
+    """Raise WeightsError for a network that cannot restore for the task."""
     if isinstance(model, DiffIRS1):
         raise WeightsError(
             "a stage-1 network found, which needs the ground truth; give one of stage 2"
         )
+    if isinstance(task, str):
+        raise WeightsError(f"task {task!r} found; wanted a Task, see diffir.tasks.TASKS")
+    dtypes = {str(parameter.dtype) for parameter in model.parameters()} - {"torch.float32"}
+    if dtypes:
+        raise WeightsError(f"a network in {few(dtypes)} found; convert it with model.float()")
     picture, mask = torch.zeros(1, 3, 1, 1), torch.zeros(1, 1, 1, 1)
     wanted = task.network_input(picture, mask if task.wants_mask else None).shape[1]
     found = model.config.in_channels
     if found != wanted:
         raise WeightsError(
-            f"a network of {found} input channels found, task {task.name} gives {wanted}; give "
-            "another network, or the task it was trained for"
+            f"a network with {found} input channels found, but task {task.name} gives {wanted}; "
+            "give another network, or the task it was trained for"
         )
 
 
 def as_bytes(memory: int) -> int:
-    """A bound of memory as an int; raises DeviceError for what is none."""
+    """A memory limit as an int; raises DeviceError for invalid values."""
     number = whole(memory)
     if number is None or number < 1:
         raise DeviceError(f"memory {memory!r} found; wanted a number of bytes, such as 2 * 10**9")
@@ -355,7 +363,7 @@ def as_bytes(memory: int) -> int:
 
 
 def as_seed(seed: int) -> int:
-    """A seed as an int; raises PictureError for what torch takes for none."""
+    """A seed as an int; raises PictureError for values that torch does not accept."""
     number = whole(seed)
     if number is None or not -(2**63) <= number < 2**64:
         raise PictureError(f"seed {seed!r} found; wanted a whole number of at most 64 bits")
@@ -363,7 +371,7 @@ def as_seed(seed: int) -> int:
 
 
 def whole(number: object) -> int | None:
-    """A whole number of any library as an int; None for all else, and for truth."""
+    """An integer of any library as an int; None for other values, including booleans."""
     if isinstance(number, bool | np.bool_):
         return None
     try:
@@ -373,7 +381,7 @@ def whole(number: object) -> int | None:
 
 
 def require_batch(images: Tensor, masks: Tensor | None, seeds: Sequence[int]) -> None:
-    """Raise PictureError or MaskError for what `restore_batch` does not take."""
+    """Raise PictureError or MaskError for arguments that `restore_batch` does not take."""
     if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape:
         raise PictureError(f"images of shape {tuple(images.shape)} found; wanted (B, 3, H, W)")
     if not (images.min() >= 0 and images.max() <= 1):
@@ -386,14 +394,14 @@ def require_batch(images: Tensor, masks: Tensor | None, seeds: Sequence[int]) ->
         )
     wanted = (len(images), 1, *images.shape[2:])
     if masks is not None and masks.shape != wanted:
-        raise MaskError(f"masks of shape {tuple(masks.shape)} found; the images want {wanted}")
+        raise MaskError(f"masks of shape {tuple(masks.shape)} found; the images need {wanted}")
 
 
 def as_picture(image: ImageLike, max_pixels: int = MAX_PIXELS) -> Picture:
-    """Any form of picture as a Picture; `max_pixels` is for files, see `diffir.images.read`.
+    """Convert to a Picture; `max_pixels` is for files, see `diffir.images.read`.
 
     Raises:
-        PictureError: when it is none.
+        PictureError: when it is not a picture.
     """
     if isinstance(image, Picture):
         return image
@@ -411,7 +419,7 @@ def as_picture(image: ImageLike, max_pixels: int = MAX_PIXELS) -> Picture:
 
 
 def channels_last(image: Tensor) -> Tensor:
-    """(H, W, C) from (H, W), (C, H, W) or (1, C, H, W), C being 1 or 3; raises PictureError."""
+    """(H, W, C) from (H, W), (C, H, W) or (1, C, H, W) with C 1 or 3; raises PictureError."""
     found = tuple(image.shape)
     if image.ndim == 4 and found[0] == 1:
         image = image[0]
@@ -420,6 +428,6 @@ def channels_last(image: Tensor) -> Tensor:
     if image.ndim != 3 or image.shape[0] not in (1, 3):
         raise PictureError(
             f"a tensor of shape {found} found; wanted (3, H, W) in [0, 1], "
-            "and restore_batch for several"
+            "or use restore_batch for several"
         )
     return image.permute(1, 2, 0)

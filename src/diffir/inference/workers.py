@@ -1,6 +1,6 @@
-"""Many files in several processes: each has a restorer of its own, the parent alone writes.
+"""Restore many files in several processes: each has its own restorer, only the parent writes.
 
-A process holds no file that it could leave half-written, so it may be killed at any moment.
+Worker processes write no files, so they may be killed at any moment.
 """
 
 import multiprocessing
@@ -28,17 +28,17 @@ from .manifest import Known, Manifest, known_to
 from .restorer import Progress, Restorer
 
 Build: TypeAlias = Callable[[], Restorer]
-"""What a process gets its restorer from; it travels there by pickle."""
+"""Creates the restorer in each process; must be picklable."""
 Step: TypeAlias = Callable[[Restorer, Job, Known | None], Encoded | Outcome]
 Ready: TypeAlias = bool
 Message: TypeAlias = Ready | DiffIRError | Encoded | Outcome | None
-"""From a process: it is ready, or could not get so, or a result; None when it has died."""
+"""From a process: ready, a failure to start, or a result; None if it has died."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Worker:
-    """A process, and what it does."""
+    """A process and its current job."""
 
     process: SpawnProcess
     ready: bool = False
@@ -46,7 +46,7 @@ class Worker:
 
 
 Crew: TypeAlias = dict[Connection, Worker]
-"""The living processes by our ends of their pipes."""
+"""The running processes, by our ends of their pipes."""
 
 
 def restore_in_processes(
@@ -60,15 +60,15 @@ def restore_in_processes(
     progress: Progress | None = None,
     manifest: Manifest | None = None,
 ) -> Generator[Outcome, None, None]:
-    """As `restore_files`, in `workers` processes, the files in the order in which they end.
+    """As `restore_files`, in `workers` processes, with outcomes in the order of completion.
 
-    A file whose process is killed, say for lack of memory, fails, and a new process goes on.
+    If a process is killed, for example for lack of memory, its file fails and a new process
+    continues.
 
     Raises:
-        DiffIRError: what `build` raises in a process.
+        DiffIRError: from `build` in a process.
         DeviceError: when no process could start.
     """
-
     step = partial(make, seed=seed, overwrite=overwrite, max_pixels=max_pixels)
     results = results_of(build, step, deque(jobs), partial(known_to, manifest), workers)
     for done, encoded in enumerate(results, start=1):
@@ -85,7 +85,7 @@ def results_of(
     ask: Callable[[Job], Known | None],
     workers: int,
 ) -> Iterator[Encoded | Outcome]:
-    """What the processes make of the jobs; however it ends, no process is left."""
+    """The results of the jobs; no process is left running, however it ends."""
     crew: Crew = {}
     workers = min(workers, len(waiting))
     hire = partial(start, crew, build, step, threads_for(workers))
@@ -102,7 +102,7 @@ def results_of(
                 else:
                     assign(crew, pipe, waiting.popleft(), ask)
                 if message is None and worker.ready and waiting:
-                    hire()  # one that died at its start is not replaced, for the next would, too
+                    hire()  # not for one that died while starting: its successor would, too
                 if message is None and worker.job is not None:
                     yield killed(worker.process, worker.job)
                 elif isinstance(message, Encoded | Outcome):
@@ -111,28 +111,28 @@ def results_of(
         dismiss(crew)
     if waiting:
         raise DeviceError(
-            "no process could start, often for want of memory; give fewer --workers or none"
+            "no process could start, often for lack of memory; use fewer --workers or none"
         )
 
 
 def start(crew: Crew, build: Build, step: Step, threads: int | None) -> None:
-    """One more process in the crew."""
+    """Start a process and add it to the crew."""
     context = multiprocessing.get_context("spawn")
     with held_back():
         ours, theirs = context.Pipe()
         process = context.Process(target=work, args=(theirs, build, step, threads), daemon=True)
         process.start()
-        theirs.close()  # else its end would not be noticed
+        theirs.close()  # else we would not notice its end
         crew[ours] = Worker(process=process)
 
 
 def ready_pipes(crew: Crew) -> list[Connection]:
-    """The pipes with something to read, after waiting for one."""
+    """Wait for pipes that can be read."""
     return [pipe for pipe in wait(list(crew)) if isinstance(pipe, Connection)]
 
 
 def receive(pipe: Connection) -> Message:
-    """What a process says."""
+    """The next message of a process."""
     try:
         return pipe.recv()
     except (EOFError, OSError):
@@ -140,14 +140,14 @@ def receive(pipe: Connection) -> Message:
 
 
 def assign(crew: Crew, pipe: Connection, job: Job, ask: Callable[[Job], Known | None]) -> None:
-    """Give a job to a process; one that has died meanwhile is noticed by the next look at it."""
+    """Give a job to a process; if it has died meanwhile, the next `receive` reports that."""
     crew[pipe] = replace(crew[pipe], ready=True, job=job)
     with suppress(OSError):
         pipe.send((job, ask(job)))
 
 
 def part_from(crew: Crew, pipe: Connection) -> None:
-    """Close a pipe, which ends its process if that lives."""
+    """Close a pipe, which ends its process if it is still running."""
     with held_back():
         worker = crew.pop(pipe)
         pipe.close()
@@ -170,16 +170,16 @@ def killed(process: SpawnProcess, job: Job) -> Outcome:
     how = f"signal {-code}" if code < 0 else f"exit code {code}"
     return Outcome(
         job=job,
-        error=f"{job.source}: its process was killed ({how}), often for want of memory; "
-        "give fewer --workers or a smaller --memory",
+        error=f"{job.source}: its process was killed ({how}), often for lack of memory; "
+        "use fewer --workers or a smaller --memory",
     )
 
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM wait for the end of a few lines; new processes never get them.
+    """Delay Ctrl-C and SIGTERM until the end of a block; new processes never receive them.
 
-    A process is in the crew, or there is none, whenever the parent is interrupted.
+    So whenever the parent is interrupted, every process is in the crew.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         with noted():
@@ -187,8 +187,8 @@ def held_back() -> Iterator[None]:
         return
     from multiprocessing import resource_tracker
 
-    resource_tracker.ensure_running()  # else its start, within that of ours, would let them through
-    with noted():  # for the mask is of this thread alone, and another one may get them
+    resource_tracker.ensure_running()  # else starting it later would unblock the signals
+    with noted():  # the mask is only of this thread, and another could receive them
         before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
             yield
@@ -198,11 +198,11 @@ def held_back() -> Iterator[None]:
 
 @contextmanager
 def noted() -> Iterator[list[int]]:
-    """The Ctrl-C and SIGTERM that came meanwhile, which act at the end and interrupt nothing.
+    """Collect Ctrl-C and SIGTERM, and raise the first at the end of the block.
 
-    For code with locks that an interruption would leave locked, as executors are.
+    For code with locks that an interruption would leave locked, such as executors.
     """
-    if current_thread() is not main_thread():  # where none of them ever comes
+    if current_thread() is not main_thread():  # which never receives them
         yield []
         return
     came: list[int] = []
@@ -221,21 +221,21 @@ def noted() -> Iterator[list[int]]:
 
 
 def let_through() -> None:
-    """In a new process: end `held_back`, so that the pool it belongs to can end it."""
+    """Unblock the signals in a new process, so that its pool can terminate it."""
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
 def threads_for(workers: int) -> int | None:
-    """The threads of each process: a fair share; None where OMP_NUM_THREADS decides."""
+    """Threads per process: an equal share; None if OMP_NUM_THREADS is set."""
     if "OMP_NUM_THREADS" in os.environ:
         return None
     return max(1, cores() // workers)
 
 
 def work(pipe: Connection, build: Build, step: Step, threads: int | None) -> None:
-    """The life of a process: job after job until the pipe closes or the parent dies."""
-    for number in SIGNALS:  # a terminal sends Ctrl-C to all; the parent ends us
+    """The main function of a process: job after job until the pipe closes or the parent dies."""
+    for number in SIGNALS:  # a terminal sends Ctrl-C to all processes; the parent ends us
         signal.signal(number, signal.SIG_IGN)
     Thread(target=end_with_parent, daemon=True).start()
     if threads is not None:
@@ -253,7 +253,7 @@ def work(pipe: Connection, build: Build, step: Step, threads: int | None) -> Non
 
 
 def end_with_parent() -> None:
-    """End this process, whatever it does, as soon as its parent is no more."""
+    """End this process, whatever it is doing, as soon as its parent has ended."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])

@@ -1,1 +1,1 @@
-"""DiffIR inside other programs: what they ask for, in their own forms."""
+"""Adapters that make DiffIR usable in other programs."""

@@ -1,9 +1,8 @@
-"""From the names and shapes in a file of ours, without its metadata, to the numbers of its network.
+"""Infer a network's configuration from the names and shapes in a file of ours, without metadata.
 
-What names and shapes don't show is taken as in the presets: heads apart, that is the diffusion
-(T = 4, β scaled linearly, x0-prediction), the residual around the network, holes that are filled
-before it (by the lite network alone), the plain modulation and, where CPEN pools deviations too,
-all that belongs to a prior that is taught.
+What names and shapes don't show is as in the presets: the diffusion (T = 4, β scaled linearly,
+x0-prediction), the residual around the network, prefilled holes (in the lite network only), plain
+modulation and, if CPEN pools deviations too, everything that belongs to a guided prior.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,11 +20,11 @@ INPUTS = {3 * side**2: (3, side) for side in (1, 2, 4)} | {4 * s**2: (4, s) for 
 
 
 def config_of(shapes: Shapes) -> DiffIRConfig:
-    """The numbers of the stage-2 network that has these parameters.
+    """The configuration of the stage-2 network with these parameters.
 
     Raises:
-        LookupError: when a parameter that tells a number is missing, or has too few dimensions.
-        ValueError: when the numbers are those of no network.
+        LookupError: when a required parameter is missing, or has too few dimensions.
+        ValueError: when no network has these shapes.
     """
     dim, embedded = shapes["dirformer.embed.weight"][:2]
     if embedded not in INPUTS:
@@ -42,7 +41,7 @@ def config_of(shapes: Shapes) -> DiffIRConfig:
         in_channels=channels,
         unshuffle=unshuffle,
         upscale=upscale,
-        # Of the networks for holes, those at half the resolution are of the lite kind.
+        # Inpainting networks at half the resolution are lite networks.
         global_residual=channels == 3 or unshuffle == 2,
         prefill=channels == 4 and unshuffle == 2,
         dim=dim,

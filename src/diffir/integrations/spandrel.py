@@ -1,9 +1,9 @@
-"""DiffIR for spandrel, and so for the programs that load their models by it.
+"""DiffIR for spandrel, and so for the programs that load models with it.
 
     import diffir.integrations.spandrel
     diffir.integrations.spandrel.install()
 
-From then on spandrel's ModelLoader knows our files and the authors' by the names of the parameters.
+Then spandrel's ModelLoader recognises our files and the authors' by their parameter names.
 """
 
 from pathlib import Path
@@ -29,27 +29,27 @@ from diffir.tasks import Deblurring, Inpainting
 from .shapes import config_of
 
 SOURCE = Path("state_dict")
-"""What errors blame: spandrel hands over what was in a file, not which."""
+"""The name in errors: spandrel passes the content of a file without its path."""
 OURS = ("dirformer.embed.weight", "cpen.embed.0.weight", "denoiser.layers.0.weight")
 AUTHORS = ("G.patch_embed.proj.weight", "condition.E.0.weight", "denoise.resmlp.0.weight")
 
 
 def install() -> None:
-    """Make DiffIR known to spandrel in this process; a second time changes nothing."""
+    """Register DiffIR with spandrel in this process; calling it again has no effect."""
     MAIN_REGISTRY.add(ArchSupport.from_architecture(DiffIRArchitecture()), ignore_duplicates=True)
 
 
 class DiffIRArchitecture(Architecture):  # type: ignore[misc]  # spandrel isn't there to be typed
-    """How spandrel recognises a DiffIR network of stage 2, and what it makes of it."""
+    """How spandrel recognises and loads a DiffIR network of stage 2."""
 
     def __init__(self) -> None:
         super().__init__(id="DiffIR", detect=is_diffir)
 
     def load(self, state_dict: dict[str, Any]) -> Any:
-        """The descriptor: masked for inpainting, else of a picture.
+        """The descriptor of the network, a masked one for inpainting.
 
         Raises:
-            WeightsError: when these are the weights of no network.
+            WeightsError: when these are not the weights of a network.
         """
         model = network_of(state_dict)
         common = {
@@ -61,7 +61,7 @@ class DiffIRArchitecture(Architecture):  # type: ignore[misc]  # spandrel isn't 
             "supports_bfloat16": False,
             "input_channels": 3,
             "output_channels": 3,
-            # The prior is of the whole picture; what is too large is computed in exact stripes
+            # The prior needs the whole picture; large pictures are computed in exact stripes
             "tiling": ModelTiling.INTERNAL,
             "call_fn": restored,
         }
@@ -88,10 +88,10 @@ def network_of(state_dict: dict[str, Any]) -> DiffIRS2:
     else:
         try:
             config = config_of({name: tensor.shape for name, tensor in state_dict.items()})
-        except (LookupError, ValueError, ArithmeticError) as error:
+        except (LookupError, TypeError, ValueError, ArithmeticError) as error:
             reason = f"no {error.args[0]}" if isinstance(error, KeyError) else str(error)
             raise WeightsError(
-                f"{SOURCE} holds no network of stage 2 ({reason}); get another file"
+                f"{SOURCE} does not hold a network of stage 2 ({reason}); get another file"
             ) from error
         model = filled(2, config, state_dict, SOURCE)
     assert isinstance(model, DiffIRS2)
@@ -99,8 +99,8 @@ def network_of(state_dict: dict[str, Any]) -> DiffIRS2:
 
 
 def restored(model: DiffIRS2, image: Tensor, mask: Tensor | None = None) -> Tensor:
-    """What `Restorer` makes of pictures (B, 3, H, W) and masks (B, 1, H, W), with seed 0."""
+    """Restore pictures (B, 3, H, W) with masks (B, 1, H, W), as `Restorer` does with seed 0."""
     task = Deblurring() if mask is None else Inpainting()
     restorer = Restorer(model, task, device=str(image.device))
     pictures = restorer.restore_batch(image.clamp(0, 1), masks=mask, seeds=[0] * len(image))
-    return pictures.to(image).clone()  # outside of inference mode, for spandrel clamps in place
+    return pictures.to(image).clone()  # a normal tensor, since spandrel clamps in place

@@ -1,4 +1,4 @@
-"""What training minimises: functions of tensors, each named once, and the networks that judge."""
+"""Training losses as functions of tensors, and the networks they use."""
 
 from .adversarial import (
     GAN_LOSSES,

@@ -1,4 +1,4 @@
-"""Networks that tell restored pictures (B, 3, H, W) from real ones, by logits: high means real."""
+"""Discriminators: networks from pictures (B, 3, H, W) to logits, high for real ones."""
 
 from itertools import pairwise
 
@@ -9,15 +9,16 @@ from torch.nn.utils.parametrizations import spectral_norm
 from .norm import SharedBatchNorm2d
 
 LEAK = 0.2
+PATCH_LAYERS = 4  # strided layers of PatchDiscriminator, LaMa's number
 
 
 def spectral_conv(dim: int, out: int, kernel: int, stride: int = 1) -> nn.Module:
-    """A convolution without bias whose weight, as a matrix, has the spectral norm 1."""
+    """A convolution without bias whose weight matrix has spectral norm 1."""
     return spectral_norm(nn.Conv2d(dim, out, kernel, stride, padding=1, bias=False))
 
 
 class UNetDiscriminator(nn.Module):
-    """A verdict for every pixel, by a U-Net with spectral norm (Wang et al. 2021, Real-ESRGAN)."""
+    """A logit for every pixel, by a U-Net with spectral norm (Wang et al. 2021, Real-ESRGAN)."""
 
     def __init__(self, width: int = 64) -> None:
         super().__init__()
@@ -33,7 +34,7 @@ class UNetDiscriminator(nn.Module):
         self.tail = nn.Conv2d(width, 1, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 3, H, W) to logits (B, 1, H, W); sides of at least 8."""
+        """(B, 3, H, W) to logits (B, 1, H, W); H and W must be at least 8."""
         x = F.leaky_relu(self.head(x), LEAK)  # (B, width, H, W)
         skips = []
         for down in self.downs:
@@ -48,12 +49,12 @@ class UNetDiscriminator(nn.Module):
 
 
 class PatchDiscriminator(nn.Module):
-    """A verdict for every patch, by strided convolutions (pix2pixHD; batch norm as in LaMa)."""
+    """A logit for every patch, by strided convolutions (pix2pixHD; batch norm as in LaMa)."""
 
-    def __init__(self, width: int = 64, layers: int = 4) -> None:
+    def __init__(self, width: int = 64) -> None:
         super().__init__()
-        dims = [3, *(width * min(2**depth, 8) for depth in range(layers + 1))]
-        strides = [2] * layers + [1]
+        dims = [3, *(width * min(2**depth, 8) for depth in range(PATCH_LAYERS + 1))]
+        strides = [2] * PATCH_LAYERS + [1]
         self.layers = nn.ModuleList(
             patch_layer(dim, wider, stride, normed=depth > 0)
             for depth, ((dim, wider), stride) in enumerate(
@@ -63,7 +64,7 @@ class PatchDiscriminator(nn.Module):
         self.tail = nn.Conv2d(dims[-1], 1, 4, padding=2)
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """(B, 3, H, W) to logits (B, 1, h, w), a little above H / 2^layers, and the features."""
+        """(B, 3, H, W) to logits (B, 1, h, w), h a little above H / 16, and each layer's output."""
         features = []
         for layer in self.layers:
             x = layer(x)
@@ -72,9 +73,9 @@ class PatchDiscriminator(nn.Module):
 
 
 def patch_layer(dim: int, out: int, stride: int, normed: bool) -> nn.Module:
-    """A 4 × 4 convolution, batch norm but for the first layer, and a leaky ReLU.
+    """A 4 × 4 convolution, batch norm except in the first layer, and a leaky ReLU.
 
-    Where a norm follows, which takes every bias away, there is none (LaMa's has one).
+    Before a norm, which would cancel it, the convolution has no bias (LaMa's has one).
     """
     norm = [SharedBatchNorm2d(out)] if normed else []
     conv = nn.Conv2d(dim, out, 4, stride, padding=2, bias=not normed)

@@ -1,7 +1,7 @@
-"""What networks have in common whose features judge a picture.
+"""The base of the pretrained networks whose features are compared.
 
-They take (B, 3, H, W) in [0, 1], rest (frozen, always in eval mode) and name their tensors as
-torchvision does, which they do without.
+They take (B, 3, H, W) in [0, 1], are frozen and always in eval mode, and name their tensors as
+torchvision does, without depending on it.
 """
 
 import torch
@@ -12,7 +12,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class Frozen(nn.Module):
-    """A network that rests, whatever the network around it does."""
+    """A network that stays frozen and in eval mode, whatever its parent module does."""
 
     mean: Tensor
     std: Tensor
@@ -22,14 +22,14 @@ class Frozen(nn.Module):
         for name, values in {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}.items():
             self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
 
-    def rest(self) -> None:
-        """Stop learning, once all layers are there."""
+    def freeze(self) -> None:
+        """Freeze the parameters; called at the end of a subclass's constructor."""
         self.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> "Frozen":
-        """Stay in eval mode: batch norms use what they know."""
+        """Stay in eval mode, so that batch norms use their running moments."""
         return super().train(False)
 
     def normalized(self, x: Tensor) -> Tensor:
-        """Values in [0, 1] to ImageNet's mean 0 and deviation 1."""
+        """Normalise values in [0, 1] by ImageNet's mean and standard deviation."""
         return (x - self.mean) / self.std

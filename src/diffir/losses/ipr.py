@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-KL_TEMPERATURE = 0.15  # of the authors' code
+KL_TEMPERATURE = 0.15  # as in the authors' code
 
 
 def ipr_l1(estimated: Tensor, true: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Batch norm over the pictures of all processes, on CPUs too, where torch's own does not work."""
+"""Batch norm over the pictures of all processes, also on CPUs, where torch's does not work."""
 
 from typing import Any
 
@@ -8,9 +8,9 @@ from torch.autograd import Function
 
 
 class SharedBatchNorm2d(nn.BatchNorm2d):
-    """Batch norm whose moments are those of the global batch, so that its split changes nothing.
+    """Batch norm whose moments are those of the global batch, however it is split.
 
-    Each process has to bring equally many pictures of one size.
+    All processes must have the same number of pictures, all of one size.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -20,15 +20,15 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
             return super().forward(x)
         x = x.float()
         mean = summed(channel_mean(x) / world)  # (C,)
-        x = x - mean[:, None, None]  # first, for E[x²] − E[x]² is no variance where x varies little
+        x = x - mean[:, None, None]  # first: E[x²] − E[x]² cancels where x varies little
         variance = summed(channel_mean(x.square()) / world)
-        self.remember(mean.detach(), variance.detach(), world * x.numel() // x.shape[1])
+        self.update_moments(mean.detach(), variance.detach(), world * x.numel() // x.shape[1])
         x = x * (variance + self.eps).rsqrt()[:, None, None]
         return x * self.weight[:, None, None] + self.bias[:, None, None]
 
     @torch.no_grad()
-    def remember(self, mean: Tensor, variance: Tensor, count: int) -> None:
-        """Move the running moments, the variance without its bias."""
+    def update_moments(self, mean: Tensor, variance: Tensor, count: int) -> None:
+        """Update the running moments, the variance without its bias."""
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
@@ -39,18 +39,18 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
 
 
 class SumOverProcesses(Function):
-    """The sum of a tensor over all processes; so is its gradient, for all of them used it."""
+    """The sum of a tensor over all processes; its gradient is summed too, as all use the sum."""
 
     @staticmethod
     def forward(_context: Any, x: Tensor) -> Tensor:
-        """The same in every process."""
+        """The same sum in every process."""
         x = x.clone()
         distributed.all_reduce(x)
         return x
 
     @staticmethod
     def backward(_context: Any, gradient: Tensor) -> Any:
-        """Differentiable again, as a gradient penalty needs."""
+        """Sum the gradients, differentiably, as a gradient penalty requires."""
         return summed(gradient)
 
 

@@ -1,6 +1,6 @@
-"""Losses between what networks see in restored and true pictures, both (B, 3, H, W) in [0, 1].
+"""Losses between the features of restored and true pictures, both (B, 3, H, W) in [0, 1].
 
-The true picture's features are targets: no gradient goes there.
+The true pictures' features get no gradient.
 """
 
 from collections.abc import Collection, Mapping
@@ -21,13 +21,13 @@ VGG19_LAYER_WEIGHTS = {
     "conv4_4": 1.0,
     "conv5_4": 1.0,
 }
-"""Of the authors' GAN training, and of Real-ESRGAN's."""
+"""As in the authors' GAN training and in Real-ESRGAN."""
 
 
 def gram(features: Tensor) -> Tensor:
-    """How channels go together: (B, C, H, W) to (B, C, C), by C·H·W (Johnson et al. 2016).
+    """Gram matrices: (B, C, H, W) to (B, C, C), divided by C·H·W (Johnson et al. 2016).
 
-    In float32, for it sums over all positions.
+    In float32, as it sums over all positions.
     """
     rows = rearrange(features, "b c y x -> b c (y x)").float()
     with torch.autocast(features.device.type, enabled=False):
@@ -48,7 +48,7 @@ class PerceptualLoss(nn.Module):
         self.vgg = vgg
         self.layer_weights = dict(layer_weights)
         self.style_weight = style_weight
-        """Of the same sum over Gram matrices."""
+        """Weight of the same sum over Gram matrices."""
 
     def forward(self, restored: Tensor, gt: Tensor) -> Tensor:
         """The weighted sum over layers, float32."""
@@ -65,10 +65,10 @@ class PerceptualLoss(nn.Module):
 
 
 class HighReceptiveFieldLoss(nn.Module):
-    """Squared difference of features that each see much of the picture (Suvorov et al. 2022, LaMa).
+    """Squared difference of features with a high receptive field (Suvorov et al. 2022, LaMa).
 
-    Each stage is averaged over its positions and channels; the four are added, as LaMa's weight of
-    30 expects.
+    Each stage is averaged over its positions and channels; the four are added, to which LaMa's
+    weight of 30 refers.
     """
 
     def __init__(self, resnet: DilatedResNet50) -> None:
@@ -85,11 +85,11 @@ class HighReceptiveFieldLoss(nn.Module):
 
 
 def require_layers(names: Collection[str]) -> None:
-    """Refuse names that no convolution of VGG-19 has."""
+    """Raise RecipeError for names that are not convolutions of VGG-19."""
     if unknown := sorted(set(names) - vgg19_places().keys()):
         raise RecipeError(
             f"layer {unknown[0]!r} found for the perceptual loss; "
-            f"wanted are some of {', '.join(vgg19_places())}"
+            f"choose from {', '.join(vgg19_places())}"
         )
 
 

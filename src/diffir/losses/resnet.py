@@ -1,4 +1,4 @@
-"""A ResNet-50 that sees far, whose features the high-receptive-field perceptual loss compares."""
+"""The dilated ResNet-50 whose features the high-receptive-field perceptual loss compares."""
 
 from pathlib import Path
 
@@ -8,18 +8,18 @@ from torch import Tensor, nn
 from .features import Frozen
 from .weights import PublicWeights, find_weights, load_into
 
-# The authors' folder is part of the name: every encoder of theirs is called encoder_epoch_20
+# The authors' folder is part of the name: all their encoders are called encoder_epoch_20
 ADE20K_WEIGHTS = PublicWeights(
     "ade20k-resnet50dilated-ppm_deepsup/encoder_epoch_20.pth",
     "http://sceneparsing.csail.mit.edu/model/pytorch/"
     "ade20k-resnet50dilated-ppm_deepsup/encoder_epoch_20.pth",
 )
-"""The encoder of MIT CSAIL's semantic segmentation, learned on ADE20K; LaMa's choice. No hash is
+"""The encoder of MIT CSAIL's semantic segmentation, trained on ADE20K, as in LaMa. No hash is
 published."""
 
 
 class Bottleneck(nn.Module):
-    """1 × 1, 3 × 3, 1 × 1 convolutions with a way around them (He et al. 2016)."""
+    """1 × 1, 3 × 3, 1 × 1 convolutions with a skip connection (He et al. 2016)."""
 
     def __init__(self, dim: int, width: int, stride: int, dilation: int) -> None:
         super().__init__()
@@ -38,21 +38,21 @@ class Bottleneck(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, 4 × width, H / stride, W / stride)."""
-        way = x if self.downsample is None else self.downsample(x)
+        skip = x if self.downsample is None else self.downsample(x)
         x = F.relu(self.bn1(self.conv1(x)))
         x = F.relu(self.bn2(self.conv2(x)))
-        return F.relu(self.bn3(self.conv3(x)) + way)
+        return F.relu(self.bn3(self.conv3(x)) + skip)
 
 
 def stage(dim: int, width: int, blocks: int, stride: int, dilations: tuple[int, int]) -> nn.Module:
-    """Bottlenecks in a row; the first has a stride and a dilation of its own."""
+    """A sequence of bottlenecks; only the first has the stride, and its own dilation."""
     first = Bottleneck(dim, width, stride, dilations[0])
     rest = [Bottleneck(4 * width, width, 1, dilations[1]) for _ in range(blocks - 1)]
     return nn.Sequential(first, *rest)
 
 
 class DilatedResNet50(Frozen):
-    """ResNet-50 that keeps 1/8 of the resolution and dilates instead, and so sees far (LaMa).
+    """ResNet-50 with dilation instead of the last two strides: 1/8 of the resolution (LaMa).
 
     The stem is the deep one of CSAIL's encoder: three 3 × 3 convolutions.
     """
@@ -65,12 +65,12 @@ class DilatedResNet50(Frozen):
         self.bn2 = nn.BatchNorm2d(width)
         self.conv3 = nn.Conv2d(width, 2 * width, 3, padding=1, bias=False)
         self.bn3 = nn.BatchNorm2d(2 * width)
-        # Where a stride is given up, the first block keeps the dilation of before (CSAIL)
+        # Where dilation replaces a stride, the first block keeps the previous dilation (CSAIL)
         self.layer1 = stage(2 * width, width, 3, 1, (1, 1))
         self.layer2 = stage(4 * width, 2 * width, 4, 2, (1, 1))
         self.layer3 = stage(8 * width, 4 * width, 6, 1, (1, 2))
         self.layer4 = stage(16 * width, 8 * width, 3, 1, (2, 4))
-        self.rest()
+        self.freeze()
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """The four stages: 4, 8, 16, 32 × width channels at 1/4, 1/8, 1/8, 1/8 of H × W."""
@@ -87,7 +87,7 @@ class DilatedResNet50(Frozen):
 
 
 def load_dilated_resnet50(weights_dir: Path | None = None) -> DilatedResNet50:
-    """The ResNet-50 with CSAIL's weights from this machine.
+    """The ResNet-50 with CSAIL's weights, found on this machine.
 
     Raises:
         WeightsError: as `find_weights` and `load_into`.

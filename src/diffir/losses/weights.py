@@ -1,13 +1,12 @@
-"""Finding the weights of others on this machine, and putting them into a network of ours.
+"""Find third-party weights on this machine and load them into our networks.
 
-Nothing is downloaded. Places are searched in this order: a folder that the caller names, the folder
-in DIFFIR_WEIGHTS, and where torch.hub keeps its files.
+Nothing is downloaded. Folders are searched in this order: one given by the caller, DIFFIR_WEIGHTS,
+and torch.hub's.
 """
 
-import hashlib
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,29 +14,33 @@ import torch
 from torch import Tensor, nn
 
 from diffir.errors import WeightsError
+from diffir.files import digest_of
+from diffir.text import few
 
-# What batch norms count while they learn; one that rests has no use for it
+# Counters of batch norms in training, which a frozen one does not need
 BOOKKEEPING = ("num_batches_tracked", "_tmp_running_mean", "_tmp_running_var", "_running_iter")
 
 
 @dataclass(frozen=True)
 class PublicWeights:
-    """A file of weights that its authors offer."""
+    """A file of weights published by its authors."""
 
     name: str
-    """Its path below a searched place."""
+    """Its path below a searched folder."""
     url: str
-    """Where it can be had."""
+    """Its download address."""
+    sha256: str = ""
+    """The beginning of its sha256, if the name does not contain it."""
 
     @property
     def sha256_prefix(self) -> str:
-        """What its sha256 begins with, as told by its name (`vgg19-dcbb9e9d.pth`); '' if untold."""
-        found = re.search(r"-([0-9a-f]{8,64})\.\w+$", self.name)
-        return found[1] if found else ""
+        """The beginning of its sha256, given or from its name (`vgg19-dcbb9e9d.pth`); else ''."""
+        in_name = re.search(r"-([0-9a-f]{8,64})\.\w+$", self.name)
+        return self.sha256 or (in_name[1] if in_name else "")
 
 
 def searched_places(weights_dir: Path | None = None) -> list[Path]:
-    """The folders in which weights are looked for, first things first."""
+    """The folders in which weights are searched, in order."""
     told = os.environ.get("DIFFIR_WEIGHTS")
     named = [place for place in (weights_dir, told) if place]
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
@@ -46,10 +49,10 @@ def searched_places(weights_dir: Path | None = None) -> list[Path]:
 
 
 def find_weights(weights: PublicWeights, weights_dir: Path | None = None) -> Path:
-    """The file on this machine, its hash checked where its name tells one.
+    """The file on this machine, its hash checked where it is known.
 
     Raises:
-        WeightsError: when no searched place has it, or its content is not what its name says.
+        WeightsError: when no searched folder has it, or its hash differs.
     """
     places = searched_places(weights_dir)
     found = [place / weights.name for place in places if (place / weights.name).is_file()]
@@ -59,33 +62,40 @@ def find_weights(weights: PublicWeights, weights_dir: Path | None = None) -> Pat
     return found[0]
 
 
+def find_any(choices: Sequence[PublicWeights], weights_dir: Path | None = None) -> Path:
+    """The first of several files that is on this machine; raises as `find_weights`.
+
+    Where none is, the message names the first.
+    """
+    places = searched_places(weights_dir)
+    present = (w for w in choices if any((place / w.name).is_file() for place in places))
+    return find_weights(next(present, choices[0]), weights_dir)
+
+
 def missing(weights: PublicWeights, places: list[Path]) -> str:
-    """The sentence for a file that is nowhere: which, where it was sought, where it can be had."""
+    """The message for a missing file: its name, the searched folders, and its address."""
     prefix = weights.sha256_prefix
-    told = f" (sha256 {prefix}…)" if prefix else ""
+    digest = f" (sha256 {prefix}…)" if prefix else ""
     return (
-        f"{weights.name}{told} is in none of {', '.join(map(str, places))}; "
-        f"get it from {weights.url} into one of them, or name its folder in DIFFIR_WEIGHTS"
+        f"{weights.name}{digest} is in none of {', '.join(map(str, places))}; download it from "
+        f"{weights.url} into one of them, or set DIFFIR_WEIGHTS to its folder"
     )
 
 
 def require_hash(path: Path, prefix: str) -> None:
-    """Refuse a file whose sha256 does not begin so; torch asks for it at download only."""
+    """Raise WeightsError where a file's sha256 differs; torch only checks it on download."""
     if not prefix:
         return
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    if not digest.hexdigest().startswith(prefix):
+    digest = digest_of(path)
+    if not digest.startswith(prefix):
         raise WeightsError(
-            f"{path} has the sha256 {digest.hexdigest()[: len(prefix)]}… instead of {prefix}…; "
-            "it is broken or another file, so get it anew"
+            f"{path} has the sha256 {digest[: len(prefix)]}… instead of {prefix}…; "
+            "it is broken or another file, so get another copy"
         )
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The state_dict in a file of `torch.save`, old or new, on the CPU; no code of it is run.
+    """The state_dict in a `torch.save` file, old or new, on the CPU; none of its code is run.
 
     Raises:
         WeightsError: when the file is broken or holds anything but named tensors.
@@ -94,18 +104,18 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         stored = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises whatever its unpickler met
         raise WeightsError(
-            f"{path} is broken or holds more than data ({type(error).__name__}); get it anew"
+            f"{path} is broken or holds more than data ({type(error).__name__}); get another copy"
         ) from error
     if not isinstance(stored, Mapping) or not all(isinstance(v, Tensor) for v in stored.values()):
-        raise WeightsError(f"{path} holds no state_dict; a file of named tensors is wanted")
+        raise WeightsError(f"{path} holds no state_dict; give a file of named tensors")
     return {str(name): tensor for name, tensor in stored.items()}
 
 
 def load_into(network: nn.Module, path: Path, ignored: tuple[str, ...] = ()) -> None:
-    """Fill every tensor of a network from a file; names that begin with `ignored` are skipped.
+    """Load a file into a network, strictly; names that begin with `ignored` are skipped.
 
     Raises:
-        WeightsError: when a tensor is missing, too many, or of another shape.
+        WeightsError: when a tensor is missing, unexpected, or of another shape.
     """
     wanted = {k: v for k, v in network.state_dict().items() if not k.endswith(BOOKKEEPING)}
     found = {
@@ -118,19 +128,13 @@ def load_into(network: nn.Module, path: Path, ignored: tuple[str, ...] = ()) -> 
     ]
     faults = {
         "lacks": wanted.keys() - found.keys(),
-        "has besides": found.keys() - wanted.keys(),
+        "has unexpected": found.keys() - wanted.keys(),
         "has in other shapes": misfit,
     }
     words = [f"{fault} {few(names)}" for fault, names in faults.items() if names]
     if words:
         raise WeightsError(
             f"{path} {' and '.join(words)}; "
-            f"the weights of a {type(network).__name__} of this width are wanted"
+            f"give the weights of a {type(network).__name__} of this width"
         )
     network.load_state_dict(found, strict=False)
-
-
-def few(names: Collection[str]) -> str:
-    """Up to three of the names, and how many more there are."""
-    rest = len(names) - 3
-    return ", ".join(sorted(names)[:3]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,4 +1,4 @@
-"""The paper and nothing else: DIRformer, CPEN, denoiser, diffusion on the IPR, two stages."""
+"""The networks of the paper: DIRformer, CPEN, denoiser, diffusion on the IPR, two stages."""
 
 from .blocks import DGFN, DMTA, DynamicTransformerBlock, IPRModulation, LayerNorm2d
 from .config import DiffIRConfig

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 class LayerNorm2d(nn.Module):
-    """LayerNorm over the channels of (B, C, H, W), with bias, or bias-free: the mean stays in."""
+    """LayerNorm over the channels of (B, C, H, W); without bias, the mean is not subtracted."""
 
     def __init__(self, dim: int, bias: bool) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class IPRModulation(nn.Module):
         self.linear = nn.Linear(ipr_dim, 2 * dim, bias=False)
 
     def scale_and_shift(self, ipr: Tensor) -> tuple[Tensor, Tensor]:
-        """What an IPR (B, 4C') makes of the channels, (B, C) each; the 1 is in the scale."""
+        """Scale and shift of the channels, (B, C) each, from an IPR (B, 4C'); the 1 is included."""
         scale, shift = self.linear(ipr).chunk(2, dim=1)
         return (1 + scale if self.identity else scale), shift
 

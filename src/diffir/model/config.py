@@ -1,27 +1,27 @@
-"""DiffIRConfig: the architecture as numbers; tasks, widths and switches are values here."""
+"""DiffIRConfig: everything that defines a network's architecture, as values."""
 
 import math
 from dataclasses import dataclass
 from typing import Literal
 
 MOST = 1000
-"""Blocks of a level, and steps: far beyond any use, and what a file from elsewhere may ask for."""
+"""Limit on the blocks of a level and on the steps, against absurd values in untrusted files."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DiffIRConfig:
-    """The numbers that make one network; the defaults are the published ones for deblurring.
+    """The architecture of a network; the defaults are the published deblurring network.
 
     Raises:
-        ValueError: when the numbers contradict each other.
+        ValueError: when values are out of range or contradict each other.
     """
 
     in_channels: int = 3
-    """Channels of LQ as the network sees it: RGB, or masked RGB and the mask (4)."""
+    """Channels of the network's input: RGB (3), or masked RGB and the mask (4)."""
     unshuffle: int = 1
     """Pixel-unshuffle before the first convolution; the body works at 1/unshuffle of LQ's size."""
     upscale: int = 1
-    """What the pixel-shuffling tail enlarges; 1 is a single output convolution without a tail."""
+    """Factor of the pixel-shuffle tail; 1 is a single output convolution without a tail."""
     global_residual: bool = True
     """Add LQ (enlarged by nearest neighbour) to the output."""
 
@@ -33,22 +33,22 @@ class DiffIRConfig:
     num_heads: tuple[int, int, int, int] = (1, 2, 4, 8)
     ffn_expansion: float = 2.0
     norm_bias: bool = True
-    """LayerNorm with bias; False is the bias-free form, which leaves the mean in."""
+    """LayerNorm with bias; False is the bias-free form, which does not subtract the mean."""
 
     ipr_dim: int = 256
-    """4C', length of the IR prior representation Z."""
+    """4C', length of the IR prior representation (IPR) Z."""
     cpen_blocks: int = 5
     """Residual blocks of CPEN."""
     cpen_reduction: float = 1
     """Further pixel-unshuffle of CPEN's input; 1 in the published models. 2 makes CPEN 4 times
     cheaper: in small SR networks, CPEN at LQ's full resolution costs more than DIRformer. At scale
-    1 CPEN sees a quarter of the resolution; 0.25 shows it all, for 16 times the cost."""
+    1, CPEN works at a quarter of LQ's resolution; 0.25 is the full one, at 16 times the cost."""
     denoiser_layers: int = 1
     """N, layers of the denoiser after the first."""
 
     timesteps: int = 4
-    """T, reverse steps. The noise schedule is rescaled so that Z_T is noise for every T. 0 leaves
-    the diffusion out: the condition itself is the IPR (the paper's variant V1, worse)."""
+    """T, reverse steps. The noise schedule is rescaled so that Z_T is noise for every T. 0 omits
+    the diffusion: the condition itself is the IPR (the paper's variant V1, worse)."""
     beta_start: float = 0.1
     beta_end: float = 0.99
     beta_schedule: Literal["scaled_linear", "linear"] = "scaled_linear"
@@ -58,36 +58,43 @@ class DiffIRConfig:
     insert_variance: bool = False
     """Add noise after every reverse step but the last (the paper's variant V4, worse)."""
 
-    # Departures from the authors' form, whose setting is the default (docs/prior.md).
+    # Departures from the authors' form; the defaults are theirs (docs/prior.md).
     identity_modulation: bool = False
     """Modulate by `(1 + W1 Z) ⊙ F + W2 Z`: a Z of 0 changes nothing."""
     ipr_norm: Literal["none", "batch"] = "none"
-    """`batch`: stage 1 standardises each number of Z over the batch, in use by running moments."""
+    """`batch`: stage 1 standardises each element of Z over the batch, in eval mode by running
+    moments."""
     cpen_standardise: bool = False
-    """CPEN sees colours of mean 0 and standard deviation 1 over each LQ, GT by the same numbers:
-    what blur does shows in ratios, and contrast differs more than they do."""
+    """Standardise CPEN's input to mean 0 and standard deviation 1 over each LQ, GT by the same
+    numbers: blur changes ratios, which vary less than the contrast of pictures."""
     cpen_pooling: Literal["mean", "mean_std", "mean_log_std"] = "mean"
-    """What CPEN keeps of each channel's map: its mean, or its standard deviation, too, or the
-    logarithm of that."""
+    """What CPEN keeps of each channel's map: its mean, and its standard deviation or the logarithm
+    of that."""
     teacher_blur: float = 0.0
-    """σ in GT pixels of a Gaussian blur on the ground truth that CPEN of stage 1 sees."""
+    """σ, in GT pixels, of a Gaussian blur applied to the ground truth that stage 1's CPEN sees."""
     ipr_bottleneck: int = 0
-    """Numbers that Z of stage 1 is made of, by two linear layers; 0 is all 4C' of CPEN, as they
-    are. Few leak little of GT, and what is guessed then lies close together."""
+    """Width of a bottleneck from which two linear layers make stage 1's Z; 0 is none. A narrow one
+    leaks little of GT, and makes Z easier to predict."""
     teacher_residual: bool = False
-    """CPEN of stage 1 sees what GT has beyond LQ, enlarged by nearest neighbour, in place of GT:
-    the same to a linear layer, but what was done to the picture is learnt from it much sooner."""
+    """Stage 1's CPEN sees GT minus LQ (enlarged by nearest neighbour) instead of GT: equivalent to
+    a linear layer, but the degradation is learned from it much sooner."""
     denoiser_residual: bool = False
-    """The denoiser predicts what the condition lacks: the chain begins to learn where CPEN alone
-    would, and corrects it."""
+    """The denoiser predicts a correction to the condition: at first the chain does what CPEN alone
+    would."""
     prefill: bool = False
-    """Inpainting: begin with holes filled by averages of what is around, not with black ones."""
+    """Inpainting: fill the holes with averages of their surroundings first, instead of black."""
     constant_ipr: bool = False
-    """Z is a vector that is learnt and the same for all pictures: a network without a prior, to
-    hold others against. It wants timesteps 0, and stage 1 alone trains it."""
+    """Z is a learned vector, the same for all pictures: a network without a prior, as a baseline.
+    It requires timesteps 0, and only stage 1 trains it."""
 
     def __post_init__(self) -> None:
-        """Refuse numbers that no network can be built from."""
+        """Refuse values from which no network can be built."""
+        self._require_sizes()
+        self._require_prior()
+        if self.constant_ipr:
+            self._require_neutral()
+
+    def _require_sizes(self) -> None:
         if self.upscale not in (1, 2, 4) or self.unshuffle not in (1, 2, 4):
             raise ValueError(
                 f"unshuffle {self.unshuffle} and upscale {self.upscale} found; "
@@ -99,9 +106,11 @@ class DiffIRConfig:
                 f"{self.upscale / self.unshuffle:g}; this network takes 1, 2 or 4"
             )
         blocks = (*self.num_blocks, self.num_refinement_blocks, self.cpen_blocks)
-        if not 0 <= min(blocks) <= max(blocks) <= MOST or self.timesteps > MOST:
+        steps = self.timesteps, self.denoiser_layers
+        if not 0 <= min(blocks) <= max(blocks) <= MOST or max(steps) > MOST:
             raise ValueError(
-                f"blocks {blocks} and timesteps {self.timesteps} found; from 0 to {MOST} are wanted"
+                f"blocks {blocks}, timesteps and denoiser_layers {steps} found; "
+                f"each must be between 0 and {MOST}"
             )
         for level, heads in enumerate(self.num_heads):
             if heads < 1 or (self.dim << level) % heads:
@@ -116,7 +125,7 @@ class DiffIRConfig:
                 f"0.25, 0.5, 1 or 2, and at this scale {least:g} or more"
             )
         if self.ipr_dim % 4 or self.ipr_dim < 4:
-            raise ValueError(f"ipr_dim {self.ipr_dim} found; it must divide by 4")
+            raise ValueError(f"ipr_dim {self.ipr_dim} found; it must be a multiple of 4")
         if self.dim < 2 or self.dim % 2 or self.timesteps < 0 or self.denoiser_layers < 1:
             raise ValueError(
                 f"dim {self.dim}, timesteps {self.timesteps} and denoiser_layers "
@@ -124,33 +133,39 @@ class DiffIRConfig:
             )
         if not 1 <= self.dim * self.ffn_expansion < math.inf:
             raise ValueError(
-                f"ffn_expansion {self.ffn_expansion} found; it must leave a channel or more"
+                f"ffn_expansion {self.ffn_expansion} found; it must leave at least one channel"
             )
+        if self.prefill and self.in_channels != 4:
+            raise ValueError(
+                f"prefill with {self.in_channels} channels found; it needs a mask, 4 channels"
+            )
+
+    def _require_prior(self) -> None:
         if self.insert_variance and not self.timesteps:
-            raise ValueError("insert_variance with timesteps 0 found; there is no step to vary")
+            raise ValueError(
+                "insert_variance with timesteps 0 found; it needs at least one reverse step"
+            )
         if not 0 <= self.teacher_blur < math.inf:
             raise ValueError(f"teacher_blur {self.teacher_blur} found; it must be 0 or more")
         if not 0 <= self.ipr_bottleneck <= self.ipr_dim:
             raise ValueError(
-                f"ipr_bottleneck {self.ipr_bottleneck} found; from 0 to {self.ipr_dim} is wanted"
+                f"ipr_bottleneck {self.ipr_bottleneck} found; "
+                f"it must be between 0 and {self.ipr_dim}"
             )
         if self.denoiser_residual and not (self.timesteps and self.prediction == "x0"):
             raise ValueError(
                 f"denoiser_residual with timesteps {self.timesteps} and prediction "
-                f"{self.prediction} found; it wants a chain that predicts x0, "
+                f"{self.prediction} found; it needs a chain that predicts x0, "
                 f"so set it to false first"
             )
-        if self.prefill and self.in_channels != 4:
-            raise ValueError(f"prefill with {self.in_channels} channels found; it wants a mask, 4")
-        if self.constant_ipr:
-            self._refuse_what_a_constant_has_no_use_for()
         if not 0 < self.beta_start <= self.beta_end < 1:
             raise ValueError(
                 f"beta from {self.beta_start} to {self.beta_end} found; "
                 f"they must rise between 0 and 1"
             )
 
-    def _refuse_what_a_constant_has_no_use_for(self) -> None:
+    def _require_neutral(self) -> None:
+        """Refuse settings that have no effect beside `constant_ipr`."""
         neutral = {
             "timesteps": 0,
             "ipr_norm": "none",
@@ -164,25 +179,25 @@ class DiffIRConfig:
             if getattr(self, name) != value:
                 raise ValueError(
                     f"constant_ipr with {name} {getattr(self, name)} found; a constant is neither "
-                    f"read off pictures nor guessed, so set {name} to {value}"
+                    f"extracted nor predicted, so set {name} to {value}"
                 )
 
     @property
     def scale(self) -> int:
-        """How much larger the restored picture is than LQ: 1, 2 or 4."""
+        """Size of the restored picture relative to LQ: 1, 2 or 4."""
         return self.upscale // self.unshuffle
 
     @property
     def multiple_of(self) -> int:
-        """What the sides of LQ must divide by: three halvings after the first unshuffle."""
+        """What LQ's sides must be multiples of: three halvings after the first unshuffle."""
         return 8 * self.unshuffle
 
     @property
     def cpen_unshuffle(self) -> int:
-        """Pixel-unshuffle of LQ in front of CPEN; GT's is `scale` times as large, so they meet."""
+        """Pixel-unshuffle of LQ before CPEN; GT's is `scale` times that, so their sizes match."""
         return int(self.cpen_reduction * 4) // self.scale
 
     @property
     def cpen_lq_channels(self) -> int:
-        """Channels that LQ gives to CPEN."""
+        """Channels of CPEN's input that come from LQ."""
         return self.in_channels * self.cpen_unshuffle**2

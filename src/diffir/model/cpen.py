@@ -6,14 +6,15 @@ import torch
 from torch import Tensor, nn
 
 LEAK = 0.1  # negative slope of every LeakyReLU here and in the denoiser
-EPS = 1e-8  # far below the variance of a small Z
-LEAST_SPREAD = 1e-3  # of a map, where its logarithm is taken
-LEAST_CONTRAST = 0.02  # of a picture, where it is divided by: there are some of one colour
-COLOURS = 3  # of LQ's channels; inpainting has the mask behind them
+EPS = 1e-8  # added to variances of feature maps and pictures
+EPS_NORM = 1e-12  # added to variances of Z, which are about 1e-8 in an untrained network
+LEAST_SPREAD = 1e-3  # added to a map's standard deviation before taking the logarithm
+LEAST_CONTRAST = 0.02  # added to a picture's contrast before dividing by it: it may be 0
+COLOURS = 3  # of LQ's channels; in inpainting the mask follows them
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions and the way around them."""
+    """Two convolutions with a skip connection."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -43,7 +44,7 @@ class CPEN(nn.Module):
             ipr_dim: 4C'.
             num_blocks: residual blocks.
             pooling: `cpen_pooling` of the config.
-            signed: whether the last activation is left out, for an IPR with both signs.
+            signed: whether to omit the last activation, for an IPR with both signs.
         """
         super().__init__()
         dim = ipr_dim // 4
@@ -67,18 +68,18 @@ class CPEN(nn.Module):
         self.mlp = nn.Sequential(*(layers[:-1] if signed else layers))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Read the IPR, (B, 4C'), off pixel-unshuffled pictures, (B, in_channels, H, W)."""
+        """Extract the IPR, (B, 4C'), from pixel-unshuffled pictures, (B, in_channels, H, W)."""
         x = self.expand(self.blocks(self.embed(x)))  # (B, 4C', H, W)
         mean = x.mean(dim=(2, 3))
         return self.read(mean, std(x.float(), dim=(2, 3)) if self.with_std else None)
 
     @property
     def with_std(self) -> bool:
-        """Whether it looks at the standard deviations of its maps."""
+        """Whether the IPR also depends on the standard deviations of the last maps."""
         return self.pooling != "mean"
 
     def read(self, mean: Tensor, spread: Tensor | None) -> Tensor:
-        """The IPR, (B, 4C'), of the means and standard deviations (B, 4C') of the last maps."""
+        """The IPR, (B, 4C'), from the means and standard deviations (B, 4C') of the last maps."""
         if spread is None:
             return self.mlp(mean)
         if self.pooling == "mean_log_std":
@@ -87,22 +88,23 @@ class CPEN(nn.Module):
 
 
 class ConstantIPR(CPEN):
-    """A CPEN that reads nothing: its IPR is learnt and the same for all pictures."""
+    """A CPEN that ignores its input: the IPR is learned and the same for all pictures."""
 
     def __init__(self, ipr_dim: int) -> None:
         nn.Module.__init__(self)  # without CPEN's layers
-        self.ipr = nn.Parameter(0.03 * torch.randn(ipr_dim))  # as large as CPEN's is at first
+        self.ipr = nn.Parameter(0.03 * torch.randn(ipr_dim))  # as large as an untrained CPEN's
 
     def forward(self, x: Tensor) -> Tensor:
-        """The IPR, (B, 4C'), whatever the pictures (B, …) are."""
+        """The constant IPR, (B, 4C'), for any pictures (B, …)."""
         return self.ipr.expand(len(x), -1)
 
 
 class BatchStandardization(nn.Module):
-    """Each number of Z with mean 0 and variance 1 over the batch; in use, by running moments.
+    """Batch norm without affine parameters: each element of Z gets mean 0 and variance 1.
 
-    It belongs to stage 1, so that the diffusion learns the standardised Z and a network in use has
-    nothing of it. There it is a fixed scale and shift, foldable into linear layers with a bias.
+    It is part of stage 1 only: the diffusion learns the standardised Z, and the stage-2 network
+    needs no norm. In eval mode it is a fixed scale and shift by running moments, which could be
+    folded into linear layers with a bias.
     """
 
     MOMENTUM = 0.1
@@ -110,39 +112,39 @@ class BatchStandardization(nn.Module):
     def __init__(self, ipr_dim: int) -> None:
         super().__init__()
         self.mean: Tensor
-        self.std: Tensor  # not the variance, which half precision can't hold
+        self.std: Tensor  # not the variance, which underflows in half precision
         self.register_buffer("mean", torch.zeros(ipr_dim))
         self.register_buffer("std", torch.ones(ipr_dim))
         self.whole_batch: Callable[[Tensor], Tensor] | None = None
-        """From the Z of a share of the batch to all; for several processes."""
+        """Gathers Z of the whole batch from this process's share; for several processes."""
 
     def forward(self, ipr: Tensor) -> Tensor:
         """(B, 4C') to the same, float32."""
         ipr = ipr.float()
         if not self.training:
-            return (ipr - self.mean) / (self.std.square() + EPS).sqrt()
+            return (ipr - self.mean) / self.std
         of_all = self.whole_batch(ipr) if self.whole_batch else ipr
-        mean, spread = of_all.mean(dim=0), std(of_all, dim=0)
-        self.remember(mean.detach(), spread.detach())
+        mean, spread = of_all.mean(dim=0), std(of_all, dim=0, eps=EPS_NORM)
+        self.update_moments(mean.detach(), spread.detach(), len(of_all))
         return (ipr - mean) / spread
 
     @torch.no_grad()
-    def remember(self, mean: Tensor, spread: Tensor) -> None:
-        """Move the running moments."""
+    def update_moments(self, mean: Tensor, spread: Tensor, count: int) -> None:
+        """Update the running moments, the variance without its bias, by those of `count` Z."""
         self.mean.lerp_(mean, self.MOMENTUM)
-        variance = self.std.square().lerp_(spread.square(), self.MOMENTUM)
-        self.std.copy_(variance.sqrt())
+        unbiased = spread.square() * count / max(1, count - 1)
+        self.std.copy_(self.std.square().lerp_(unbiased, self.MOMENTUM).sqrt())
 
 
-def std(x: Tensor, dim: int | tuple[int, ...]) -> Tensor:
-    """Standard deviation, differentiable where it is 0."""
-    return (x.var(dim=dim, correction=0) + EPS).sqrt()
+def std(x: Tensor, dim: int | tuple[int, ...], eps: float = EPS) -> Tensor:
+    """Standard deviation (biased), differentiable where it is 0."""
+    return (x.var(dim=dim, correction=0) + eps).sqrt()
 
 
 def standardised(pictures: Tensor, by: Tensor) -> Tensor:
-    """Pictures (B, 3 or more, …) whose colours have lost the mean and contrast of `by`'s.
+    """Pictures (B, 3 or more, …) minus the mean of `by`'s colours, divided by their contrast.
 
-    Channels beyond the colours stay as they are.
+    Channels after the colours stay unchanged.
     """
     colours = by[:, :COLOURS].float()
     mean, contrast = colours.mean(dim=(1, 2, 3)), std(colours, dim=(1, 2, 3))

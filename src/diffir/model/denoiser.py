@@ -1,4 +1,4 @@
-"""Denoiser: noisy IPR, timestep and condition to the clean IPR (or to the noise in it)."""
+"""Denoiser: from the noisy IPR, timestep and condition to the clean IPR (or the noise in it)."""
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +17,8 @@ class Denoiser(nn.Module):
         Args:
             ipr_dim: 4C'.
             num_layers: linear layers after the first.
-            signed: whether the last activation is left out, as a prediction of noise needs.
-            residual: whether it predicts what the condition lacks; at first, nothing.
+            signed: whether to omit the last activation, as predicting noise requires.
+            residual: whether to predict a correction to the condition, at first 0.
         """
         super().__init__()
         layers: list[nn.Module] = [nn.Linear(2 * ipr_dim + 1, ipr_dim), nn.LeakyReLU(LEAK)]
@@ -29,10 +29,10 @@ class Denoiser(nn.Module):
         self.layers = nn.Sequential(*layers)
         self.residual = residual
         if residual:
-            self.begin_with_the_condition()
+            self.zero_last_layer()
 
-    def begin_with_the_condition(self) -> None:
-        """Make the last layer one of zeros: the prediction is then the condition."""
+    def zero_last_layer(self) -> None:
+        """Make the last layer output zeros, so that the prediction is the condition."""
         for parameter in self.layers[-1].parameters():
             nn.init.zeros_(parameter)
 

@@ -1,4 +1,4 @@
-"""DiffIRS1 and DiffIRS2: who feeds whom in the two stages of the method."""
+"""DiffIRS1 and DiffIRS2: the networks of the two stages."""
 
 import math
 
@@ -15,21 +15,21 @@ from .prefill import prefilled
 
 
 def cpen_of(config: DiffIRConfig, in_channels: int, *, signed: bool = False) -> CPEN:
-    """What makes the IPR (B, 4C') of pixel-unshuffled pictures (B, in_channels, H, W)."""
+    """The CPEN of a config: pixel-unshuffled pictures (B, in_channels, H, W) to Z (B, 4C')."""
     if config.constant_ipr:
         return ConstantIPR(config.ipr_dim)
     return CPEN(in_channels, config.ipr_dim, config.cpen_blocks, config.cpen_pooling, signed)
 
 
 def widening(few: int, ipr_dim: int) -> nn.Sequential:
-    """From the numbers of a bottleneck to Z, which ends as CPEN does."""
+    """From the bottleneck to Z; it ends in the same activation as CPEN."""
     return nn.Sequential(
         nn.Linear(few, ipr_dim), nn.LeakyReLU(LEAK), nn.Linear(ipr_dim, ipr_dim), nn.LeakyReLU(LEAK)
     )
 
 
 class DiffIRS1(nn.Module):
-    """Stage 1: CPEN reads the IPR off LQ *and* ground truth, DIRformer learns to use it."""
+    """Stage 1: CPEN extracts the IPR from LQ *and* ground truth, DIRformer learns to use it."""
 
     def __init__(self, config: DiffIRConfig) -> None:
         super().__init__()
@@ -45,15 +45,15 @@ class DiffIRS1(nn.Module):
         self.dirformer = DIRformer(config)
 
     def extract_ipr(self, lq: Tensor, gt: Tensor) -> Tensor:
-        """Z, (B, 4C'), of LQ (B, in_channels, H, W) and GT (B, 3, H·scale, W·scale)."""
+        """Z, (B, 4C'), from LQ (B, in_channels, H, W) and GT (B, 3, H·scale, W·scale)."""
         return self.ipr_of(self.extract_few(lq, gt))
 
     def ipr_of(self, few: Tensor) -> Tensor:
-        """Z, (B, 4C'), of the numbers that it is made of, (B, ipr_bottleneck or 4C')."""
+        """Z, (B, 4C'), from the output of `extract_few`, (B, ipr_bottleneck or 4C')."""
         return self.norm(self.widen(few))
 
     def extract_few(self, lq: Tensor, gt: Tensor) -> Tensor:
-        """What Z is made of, (B, ipr_bottleneck or 4C'); arguments as `extract_ipr`."""
+        """Z before widening and norm, (B, ipr_bottleneck or 4C'); arguments as `extract_ipr`."""
         if self.config.teacher_blur:
             gt = gaussian_blur(gt, self.config.teacher_blur)
         if self.config.prefill:
@@ -72,7 +72,7 @@ class DiffIRS1(nn.Module):
 
 
 class DiffIRS2(nn.Module):
-    """Stage 2, and use: diffusion guesses the IPR from LQ alone, DIRformer restores with it."""
+    """Stage 2, for inference: diffusion predicts the IPR from LQ, DIRformer restores with it."""
 
     def __init__(self, config: DiffIRConfig) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class DiffIRS2(nn.Module):
         self.dirformer = DIRformer(config)
 
     def extract_condition(self, lq: Tensor) -> Tensor:
-        """D, (B, 4C'), what LQ (B, in_channels, H, W) tells of the IPR."""
+        """The condition D, (B, 4C'), from LQ (B, in_channels, H, W)."""
         if self.config.prefill:
             lq = prefilled(lq)
         if self.config.cpen_standardise:
@@ -116,7 +116,7 @@ class DiffIRS2(nn.Module):
 
         Args:
             lq: (B, in_channels, H, W) in [0, 1].
-            start: (B, 4C'), Gaussian noise in use, Z_T in training.
+            start: (B, 4C'), Gaussian noise at inference, Z_T in training.
             step_noise: (T, B, 4C'), only for a chain with inserted variance.
         """
         return self.estimate_ipr_steps(lq, start, step_noise)[-1]
@@ -124,13 +124,13 @@ class DiffIRS2(nn.Module):
     def forward(self, lq: Tensor, noise: Tensor, step_noise: Tensor | None = None) -> Tensor:
         """Restore LQ (B, in_channels, H, W) from noise (B, 4C'); (B, 3, H·scale, W·scale).
 
-        Only a chain with inserted variance wants `step_noise` (T, B, 4C').
+        Only a chain with inserted variance takes `step_noise` (T, B, 4C').
         """
         return self.dirformer(lq, self.estimate_ipr(lq, noise, step_noise))
 
 
 def gaussian_blur(pictures: Tensor, sigma: float) -> Tensor:
-    """(B, C, H, W) blurred; borders go on as their last pixel."""
+    """(B, C, H, W) blurred; border pixels are replicated."""
     radius = math.ceil(3 * sigma)
     places = torch.arange(-radius, radius + 1, device=pictures.device, dtype=pictures.dtype)
     kernel = (-0.5 * (places / sigma).square()).softmax(dim=0)

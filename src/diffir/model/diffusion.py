@@ -1,4 +1,4 @@
-"""IPRDiffusion: the noise schedule on the IPR, the way into noise and the T steps back.
+"""IPRDiffusion: the noise schedule of the IPR, the forward process and the T reverse steps.
 
 Timesteps are counted from 0 (almost clean) to T-1 (noise); the paper's t is one more.
 """
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .config import DiffIRConfig
 
-REFERENCE_STEPS = 4  # T of the paper: beta_start and beta_end are meant for it
+REFERENCE_STEPS = 4  # the paper's T, to which beta_start and beta_end refer
 
 Predict = Callable[[Tensor, float, Tensor], Tensor]
 """(z (B, 4C'), scaled time, condition (B, 4C')) to the clean IPR or the noise, (B, 4C')."""
@@ -25,10 +25,10 @@ def noise_schedule(
     end: float,
     schedule: Literal["scaled_linear", "linear"],
 ) -> tuple[float, ...]:
-    """β for each timestep: at T = 4 from start to end; elsewhere ᾱ takes the same path in T steps.
+    """β for each timestep: from start to end at T = 4; for other T, ᾱ follows the same curve.
 
-    A plain linspace at another T would leave the prior in Z_T (T = 1: β = 0.1), so log ᾱ of
-    T = 4 is interpolated at i/T and `β_i = 1 − ᾱ_i/ᾱ_{i−1}`.
+    A plain linspace at another T would not reach noise in Z_T (T = 1: β = 0.1), so log ᾱ of T = 4
+    is interpolated at i/T and `β_i = 1 − ᾱ_i/ᾱ_{i−1}`.
     """
     if timesteps == 0:
         return ()
@@ -74,7 +74,7 @@ class IPRDiffusion:
         return math.sqrt(left) * ipr + math.sqrt(1 - left) * noise
 
     def scaled_time(self, t: int) -> float:
-        """A timestep as the denoiser sees it."""
+        """The denoiser's time input for a timestep."""
         return t / (10 * self.timesteps)
 
     def denoise(
@@ -84,16 +84,16 @@ class IPRDiffusion:
 
         Args:
             predict: the denoiser.
-            start: (B, 4C'), Gaussian noise in use, Z_T in training.
-            condition: (B, 4C'), what CPEN read off LQ.
-            step_noise: (T, B, 4C') Gaussian, wanted exactly when the configuration inserts
+            start: (B, 4C'), Gaussian noise at inference, Z_T in training.
+            condition: (B, 4C'), CPEN's output for LQ.
+            step_noise: (T, B, 4C') Gaussian, required if and only if the configuration inserts
                 variance; the last step adds none.
 
         Returns:
             (T, B, 4C'), the IPR after each step; the last is Ẑ.
 
         Raises:
-            ValueError: when `step_noise` is missing or not wanted.
+            ValueError: when `step_noise` is missing or superfluous.
         """
         if self.insert_variance != (step_noise is not None):
             wanted = "needs" if self.insert_variance else "takes no"

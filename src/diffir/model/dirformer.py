@@ -1,4 +1,4 @@
-"""DIRformer: a four-level U-Net of dynamic transformer blocks that the IPR guides.
+"""DIRformer: a four-level U-Net of dynamic transformer blocks guided by the IPR.
 
 B batch, C channels, H × W positions of the first convolution's output (LQ, unshuffled).
 """
@@ -24,7 +24,7 @@ def upsample(dim: int) -> nn.Sequential:
 
 
 def upscaling_tail(dim: int, upscale: int) -> nn.Sequential:
-    """Convolution and pixel-shuffle for every doubling, then RGB."""
+    """A convolution and pixel-shuffle for every doubling, then a convolution to RGB."""
     doublings: list[nn.Module] = []
     for _ in range(upscale.bit_length() - 1):
         doublings += [nn.Conv2d(dim, 4 * dim, 3, padding=1), nn.PixelShuffle(2)]
@@ -32,10 +32,10 @@ def upscaling_tail(dim: int, upscale: int) -> nn.Sequential:
 
 
 class Level(nn.ModuleList):
-    """The blocks of one level of the U-Net, all under the same IPR."""
+    """The blocks of one level of the U-Net."""
 
     recompute = False
-    """In training, keep only what is between the blocks and compute the rest again: less memory."""
+    """Gradient checkpointing: keep only the blocks' inputs and recompute the rest."""
 
     def forward(self, x: Tensor, ipr: Tensor) -> Tensor:
         for block in self:
@@ -45,7 +45,7 @@ class Level(nn.ModuleList):
 
 
 class DIRformer(nn.Module):
-    """Restores LQ under the guidance of an IPR in one pass."""
+    """Restores LQ, guided by an IPR, in one pass."""
 
     def __init__(self, config: DiffIRConfig) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class DIRformer(nn.Module):
         self.encoders = nn.ModuleList(blocks(*level) for level in levels[:3])
         self.downs = nn.ModuleList(downsample(dim) for dim in dims[:3])
         self.latent = blocks(*levels[3])
-        # From here the way up: lists run from the coarsest level to the finest.
+        # The decoder's lists run from the coarsest level to the finest.
         self.ups = nn.ModuleList(upsample(dim) for dim in dims[:0:-1])
         self.fuses = nn.ModuleList(
             [
@@ -101,7 +101,7 @@ class DIRformer(nn.Module):
         """Restore.
 
         Args:
-            lq: (B, in_channels, H·unshuffle, W·unshuffle) in [0, 1]; H and W divide by 8.
+            lq: (B, in_channels, H·unshuffle, W·unshuffle) in [0, 1]; H and W multiples of 8.
             ipr: (B, 4C').
 
         Returns:

@@ -1,7 +1,7 @@
-"""Holes filled smoothly with what is around them: what inpainting may begin with.
+"""Fill holes smoothly from their surroundings, as a starting point for inpainting.
 
-Laplace's equation inside the holes, about: known pixels are averaged over ever larger squares, and
-from the largest down each hole takes the next larger squares' values and is smoothed in itself.
+Approximates Laplace's equation inside the holes: known pixels are averaged over squares of growing
+size; then, from coarse to fine, holes take the coarser level's values and are smoothed.
 """
 
 import torch
@@ -9,15 +9,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 HALVINGS = 6
-"""Squares of up to 64 pixels; a number that is fixed can be exported."""
+"""Levels, with squares of up to 64 pixels; a fixed number, so that the network can be exported."""
 SMOOTHINGS = 8
-"""Of each size of squares; more gain next to nothing."""
+"""Smoothing passes at each level; more gain next to nothing."""
 
 
 def prefilled(lq: Tensor) -> Tensor:
-    """LQ (B, 4, H, W), RGB and the mask (1 = hole), with its holes filled; the mask stays.
+    """LQ (B, 4, H, W), RGB and the mask (1 = hole), with its holes filled; the mask is unchanged.
 
-    What is under the holes does not matter, so filling again changes nothing.
+    The result does not depend on the pixels inside the holes, so filling twice changes nothing.
     """
     height, width = lq.shape[2:]
     mask = lq[:, 3:]
@@ -31,7 +31,7 @@ def prefilled(lq: Tensor) -> Tensor:
     for level in reversed(levels):
         share = level[:, 3:]
         average = level[:, :3] / share.clamp(min=1e-6)
-        somewhere = (share > 0).to(lq)  # numbers: CPUs are slow to choose by truth values
+        somewhere = (share > 0).to(lq)  # as floats: selecting by booleans is slow on CPUs
         inside = sums_of_squares(torch.ones_like(level[:1, :1]))
         if level is not levels[-1]:
             filled = F.interpolate(filled, scale_factor=2.0, mode="bilinear", align_corners=False)
@@ -42,14 +42,14 @@ def prefilled(lq: Tensor) -> Tensor:
 
 
 def smoothed(x: Tensor, inside: Tensor) -> Tensor:
-    """The mean of each 3 × 3 pixels of (B, C, H, W), by how many of them are inside."""
+    """The 3 × 3 mean of (B, C, H, W), given the number of pixels inside the picture."""
     return sums_of_squares(x).div_(inside)
 
 
 def sums_of_squares(x: Tensor) -> Tensor:
-    """The sum of each 3 × 3 pixels, 0 outside: by slices, of which a CPU sums many at once.
+    """The 3 × 3 sums with zero padding, by slices, which CPUs add quickly.
 
-    `avg_pool2d` takes far longer, a convolution is rounded under autocast.
+    `avg_pool2d` is far slower, and autocast would round a convolution.
     """
     sums = x.clone()
     sums[:, :, 1:] += x[:, :, :-1]
@@ -61,6 +61,6 @@ def sums_of_squares(x: Tensor) -> Tensor:
 
 
 def beyond(length: int) -> int:
-    """Pixels that make whole squares, two at least: a length that may be 1 is hard to export."""
+    """Padding to whole squares, two at least: a dimension that may be 1 is hard to export."""
     square = 2**HALVINGS
     return (length + square - 1) // square * square + square - length

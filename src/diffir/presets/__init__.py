@@ -1,4 +1,4 @@
-"""Values: the networks that have a name. Variants derive from each other with `replace`."""
+"""Presets: the named networks and recipes. Variants derive from each other with `replace`."""
 
 from .choose import choose
 from .deblur import DEBLUR, DEBLUR_LITE
@@ -16,6 +16,6 @@ PRESETS: dict[str, Preset] = {preset.name: preset for preset in (*PUBLISHED, *LI
 RECIPES: dict[str, Preset] = {
     preset.name: preset for preset in (*LITE, *PUBLISHED_TRAININGS, *TOYS)
 }
-"""Trainings, by name: the network with the recipe; several may train the same network."""
+"""Trainings, by name: a network with a recipe; several may train the same network."""
 
 __all__ = ["PRESETS", "RECIPES", "Preset", "choose", "finetuning"]

@@ -1,6 +1,6 @@
-"""Choose what to train: a preset by its name or a recipe file, with settings changed one by one.
+"""Choose what to train: a preset's name or a recipe file, with individual settings changed.
 
-Beside the recipe's own, `network.…` changes the network: `network.timesteps=8`, say.
+Settings under `network.` change the network, for example `network.timesteps=8`.
 """
 
 import difflib
@@ -18,22 +18,22 @@ from diffir.recipe import Recipe
 
 from .preset import Preset
 
-NETWORK = "network"  # where a recipe file changes the sizes of its network
+NETWORK = "network"  # the key of the network's sizes in a recipe file
 
 
 def choose(
     presets: Mapping[str, Preset], name_or_file: str, settings: Iterable[str] = ()
 ) -> Preset:
-    """A preset that has a recipe, that recipe changed by a file and by settings.
+    """A preset with a recipe, with the changes of a recipe file and of settings applied.
 
     Args:
         presets: all, by name.
-        name_or_file: a preset's name, or a `.yaml` file that says `preset: NAME` and what differs;
-            paths in it count from its own folder.
-        settings: texts as `stage1.steps=100` or `degradation=mild`; the last one counts.
+        name_or_file: a preset's name, or a `.yaml` file with `preset: NAME` and what differs;
+            paths in it are relative to its folder.
+        settings: strings such as `stage1.steps=100` or `degradation=mild`; later ones win.
 
     Raises:
-        RecipeError: when there is no such preset, file or key, or a value does not fit.
+        RecipeError: when there is no such preset, file or key, or a value is invalid.
     """
     changes: dict[str, Any] = {}
     name, folder = name_or_file, Path()
@@ -51,13 +51,13 @@ def choose(
 
 
 def values_of(preset: Preset) -> dict[str, Any]:
-    """All that a recipe file may say beside `preset: NAME`: the recipe, and the network's sizes."""
+    """All that a recipe file may set besides `preset: NAME`: the recipe and the network's sizes."""
     assert preset.recipe is not None
     return {**preset.recipe.model_dump(mode="json"), NETWORK: asdict(preset.config)}
 
 
 def changed(preset: Preset, changes: Mapping[str, Any], folder: Path) -> Preset:
-    """A preset with some values in place of its own, paths counted from a folder.
+    """A preset with some values replaced; paths in them are relative to a folder.
 
     Raises RecipeError.
     """
@@ -68,7 +68,7 @@ def changed(preset: Preset, changes: Mapping[str, Any], folder: Path) -> Preset:
 
 
 def network_of(values: Any) -> DiffIRConfig:
-    """The numbers of a network as files hold them. Raises RecipeError."""
+    """The validated config of a network. Raises RecipeError."""
     switches = {field.name for field in fields(DiffIRConfig) if field.type is bool}
     try:
         return TypeAdapter(DiffIRConfig).validate_python(without_switches(values, switches))
@@ -79,15 +79,15 @@ def network_of(values: Any) -> DiffIRConfig:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """What a recipe file says. Raises RecipeError."""
+    """The content of a recipe file. Raises RecipeError."""
     try:
         found = read_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RecipeError(f"{path}: {error.strerror}; check the path") from error
     except ValueError as error:
-        raise RecipeError(f"{path} is no YAML ({error}); mend it") from error
+        raise RecipeError(f"{path} is not valid YAML ({error}); fix it") from error
     if not isinstance(found, dict) or "preset" not in found:
-        raise RecipeError(f"{path} names no preset; a line `preset: sr-x4-lite`, say, is wanted")
+        raise RecipeError(f"{path} names no preset; add a line such as `preset: sr-x4-lite`")
     return found
 
 
@@ -95,27 +95,28 @@ def nested(setting: str) -> dict[str, Any]:
     """`a.b=1` as {"a": {"b": 1}}, the value read as YAML. Raises RecipeError."""
     key, equals, text = setting.partition("=")
     if not equals or not key:
-        raise RecipeError(f"setting {setting!r} found; wanted is KEY=VALUE, say stage1.steps=100")
+        raise RecipeError(f"setting {setting!r} found; wanted KEY=VALUE, such as stage1.steps=100")
     try:
         value: Any = read_yaml(text)
     except ValueError as error:
-        raise RecipeError(f"setting {setting!r} has no readable value; quote texts") from error
+        raise RecipeError(
+            f"setting {setting!r} has an unreadable value; put text in quotes"
+        ) from error
     for part in reversed(key.split(".")):
         value = {part: value}
     return value
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any], where: str = "") -> dict[str, Any]:
-    """`base` with the changes in it, at any depth; RecipeError for a key that it does not have.
+    """`base` with the changes merged in, at any depth; RecipeError for a key it does not have.
 
-    A table is replaced whole where it is of another `kind`.
+    A table is replaced as a whole if its `kind` changes.
     """
     result = dict(base)
     for key, value in changes.items():
         if key not in base:
             near = difflib.get_close_matches(str(key), base, n=3, cutoff=0.3) or list(base)
-            place = f"{where}{key}"
-            raise RecipeError(f"no setting {place!r}; there are {', '.join(near)} in that place")
+            raise RecipeError(f"no setting {where + str(key)!r}; did you mean {', '.join(near)}?")
         old = base[key]
         is_deeper = isinstance(old, dict) and isinstance(value, dict)
         if is_deeper and value.get("kind", old.get("kind")) == old.get("kind"):

@@ -15,8 +15,8 @@ DEBLUR = Preset(
     config=DiffIRConfig(),
 )
 
-# At half the resolution, a third of the time and, in a short training, the better picture:
-# python benchmarks/sizes.py deblur (docs/results.md).
+# Half the resolution takes a third of the time and, after a short training, restores better:
+# python benchmarks/sizes.py deblur (docs/experiments.md).
 DEBLUR_LITE = guided(
     Preset(
         name="deblur-lite",

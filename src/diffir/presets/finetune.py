@@ -1,14 +1,12 @@
-"""Fine-tuning: the recipe for any network that is trained already, on pictures of one's own.
+"""Fine-tuning: the recipe that trains any trained network further, on your own pictures.
 
 diffir train finetune --from sr-x4-lite --data photos -o runs/mine
 """
 
 from contextlib import suppress
-from typing import Any
 
 from diffir.checkpoints import Checkpoint
-from diffir.data import Bicubic, Holes, SecondOrder
-from diffir.data.degradations import MakesPairs
+from diffir.data import Bicubic, Degradation, Holes, SecondOrder
 from diffir.data.masks import EVERYDAY
 from diffir.data.motion import SHAKE
 from diffir.errors import RecipeError, WeightsError
@@ -23,20 +21,20 @@ STEPS = 1000
 
 
 def finetuning(checkpoint: Checkpoint) -> Preset:
-    """The network of a file with a recipe that goes on with it, gently.
+    """The network of a checkpoint, with a recipe that trains it further at a low learning rate.
 
     Raises:
         WeightsError: when the network is of stage 1, which can't be used without ground truth.
     """
     if checkpoint.stage != 2:
         raise WeightsError(
-            "weights of stage 1 found, which see the ground truth; give those of stage 2 to --from"
+            "weights of stage 1 found, which need the ground truth; give --from those of stage 2"
         )
     config, task = checkpoint.config, TASKS[checkpoint.task]
     multiple = config.multiple_of
     side = -(-GT_SIZE // config.scale // multiple) * multiple
     recipe = Recipe(
-        degradation=learnt_degradation(checkpoint),
+        degradation=learnt_degradation(checkpoint) or usual_degradation(checkpoint),
         finetune=Phase(
             steps=STEPS,
             learning_rate=1e-4,
@@ -57,17 +55,17 @@ def finetuning(checkpoint: Checkpoint) -> Preset:
     )
 
 
-def learnt_degradation(checkpoint: Checkpoint) -> Any:
-    """How LQ was made when the network was trained, if its file says so; else its task's way."""
-    told = checkpoint.training.get("recipe")
-    if isinstance(told, dict) and "degradation" in told:
-        with suppress(RecipeError):  # of another version: its task's way will do
-            return Recipe.of({"degradation": told["degradation"]}).degradation
-    return usual_degradation(checkpoint)
+def learnt_degradation(checkpoint: Checkpoint) -> Degradation | None:
+    """The degradation that the network was trained with; None if its file does not say."""
+    noted = checkpoint.training.get("recipe")
+    if isinstance(noted, dict) and "degradation" in noted:
+        with suppress(RecipeError):  # written by another version
+            return Recipe.of({"degradation": noted["degradation"]}).degradation
+    return None
 
 
-def usual_degradation(checkpoint: Checkpoint) -> MakesPairs:
-    """What a task's network restores where nothing else is known."""
+def usual_degradation(checkpoint: Checkpoint) -> Degradation:
+    """The degradation that a network of a task restores by default."""
     if checkpoint.task == "inpaint":
         return Holes(masks=EVERYDAY)
     if checkpoint.task == "deblur":

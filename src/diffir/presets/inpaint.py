@@ -30,7 +30,7 @@ INPAINT_BIG = replace(
     config=replace(INPAINT.config, num_blocks=(1, 1, 1, 20), cpen_blocks=8),
 )
 
-# Half the resolution, as for deblurring: python benchmarks/sizes.py inpaint (docs/results.md).
+# Half the resolution, as for deblurring: python benchmarks/sizes.py inpaint (docs/experiments.md).
 INPAINT_LITE = Preset(
     name="inpaint-lite",
     summary="holes filled, small enough for CPUs",
@@ -38,7 +38,7 @@ INPAINT_LITE = Preset(
     config=replace(
         lite(INPAINT.config), unshuffle=2, upscale=2, prefill=True, global_residual=True
     ),
-    # Known pixels are given back anyway. Where they count, they hold the residual at 0 everywhere.
+    # Known pixels are copied anyway; if they count in the loss, they hold the residual at 0.
     recipe=lite_recipe(lq_size=128, degradation=Holes(masks=EVERYDAY)).model_copy(
         update={"pixel_loss": MaskedL1(known_weight=0, hole_weight=5)}
     ),

@@ -19,7 +19,7 @@ GUIDED: dict[str, Any] = {
     "denoiser_layers": 3,
     "denoiser_residual": True,
 }
-"""What makes a prior carry how LQ was made, where that is drawn (docs/prior.md)."""
+"""Settings that make the prior carry how LQ was made, if that is random (docs/prior.md)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,13 +35,13 @@ class Preset:
 
     @property
     def parameters(self) -> int:
-        """Parameters of the stage-2 network, counted without building its weights."""
+        """Number of parameters of the stage-2 network, counted without allocating them."""
         with torch.device("meta"):
             return sum(parameter.numel() for parameter in DiffIRS2(self.config).parameters())
 
 
 def lite(published: DiffIRConfig) -> DiffIRConfig:
-    """A published network at a size for CPUs, chosen by benchmarks/sizes.py (docs/results.md)."""
+    """A published network at a size for CPUs, by benchmarks/sizes.py (docs/experiments.md)."""
     return replace(
         published,
         dim=24,
@@ -54,7 +54,7 @@ def lite(published: DiffIRConfig) -> DiffIRConfig:
 
 
 def lite_recipe(lq_size: int, degradation: Degradation = BICUBIC) -> Recipe:
-    """How the lite networks are trained in 1 to 3 hours of one CPU core (docs/training.md)."""
+    """The recipe of the lite networks: 1 to 3 hours on one CPU core (docs/training.md)."""
     return Recipe(
         degradation=degradation,
         stage1=Phase(
@@ -68,7 +68,7 @@ def lite_recipe(lq_size: int, degradation: Degradation = BICUBIC) -> Recipe:
 
 
 def guided(preset: Preset) -> Preset:
-    """A lite network whose prior is taught how LQ was made, in place of the authors' form."""
+    """A lite network whose prior is trained to carry how LQ was made, unlike the authors'."""
     recipe = preset.recipe
     assert recipe is not None
     assert recipe.prior is not None

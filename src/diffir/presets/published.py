@@ -2,11 +2,11 @@
 
     diffir train deblur --data GOPRO_TRAIN -o runs/deblur --devices 8
 
-batch_size is that of all processes together. Where the authors state pictures a GPU, 8 GPUs are
-taken; who has fewer keeps the batch by parts (`--accumulate 8`) or changes it. The precision is
-bfloat16 autocast, which is faster; the authors' is `--set precision=float32`. A perceptual loss
-wants its network's weights on the machine; without them a phase is trained with
-`--set finetune.perceptual=null`, or left out with `--set finetune=null`. The scores to expect are
+batch_size is the total over all processes. Where the authors give pictures per GPU, 8 GPUs are
+assumed; with fewer, keep the batch by accumulation (`--accumulate 8`) or change it. The precision
+is bfloat16 autocast, which is faster; the authors' is `--set precision=float32`. A perceptual loss
+needs its network's weights on the machine; without them, train the phase with
+`--set finetune.perceptual=null`, or skip it with `--set finetune=null`. The scores to expect are
 the paper's; none of these long trainings has been repeated here.
 """
 
@@ -40,7 +40,7 @@ PATCH = ADVERSARIES["patch"]
 
 
 def grown(first: int, *rows: tuple[int, int, int]) -> tuple[Growth, ...]:
-    """Growth from `first` on: (steps, LQ side, batch) one after the other."""
+    """Growth from step `first` on; each row is (steps, LQ side, batch size)."""
     growth, step = [], first
     for steps, lq_size, batch_size in rows:
         growth.append(Growth(from_step=step, lq_size=lq_size, batch_size=batch_size))
@@ -52,7 +52,7 @@ def grown(first: int, *rows: tuple[int, int, int]) -> tuple[Growth, ...]:
 progressive = partial(Phase, lq_size=192, batch_size=8 * 8)
 DEBLUR_RECIPE = Recipe(
     precision="bfloat16",
-    degradation=SHAKE,  # of photos without a blurred partner; GoPro comes in pairs
+    degradation=SHAKE,  # for photos without a blurred counterpart; GoPro has pairs
     stage1=progressive(
         steps=300 * K,
         learning_rate=2e-4,
@@ -134,12 +134,12 @@ def real_world(degradation: SecondOrder, scale: int) -> Recipe:
 # Inpainting. To expect, FID / LPIPS: Places 512 narrow .4913 / .0758, wide 1.9788 / .1306;
 # CelebA-HQ 256 narrow 4.5967 / .0769, wide 5.1440 / .0918.
 EPOCHS = 40
-PLACES_BATCHES = 25 * K  # of an epoch, at most
+PLACES_BATCHES = 25 * K  # per epoch, at most
 CELEBA_BATCHES = 26_000 // 32
 
 
 def inpainting(batches: int, batch_size: int) -> Recipe:
-    """Inpainting, LaMa's setting: both stages with a discriminator, no prior phase, no average."""
+    """Inpainting, LaMa's setting: both stages with a discriminator, no prior phase, no EMA."""
     phase = Phase(
         steps=EPOCHS * batches,
         learning_rate=2e-4,

@@ -57,7 +57,7 @@ REAL_X4_LITE = Preset(
     config=SR_X4_LITE.config,
     recipe=lite_recipe(lq_size=32, degradation=PUBLISHED),
 )
-# Trained on from real-x4-lite (`--from`), or the two could not be mixed (`--detail`).
+# Fine-tuned from real-x4-lite (`--from`), so that the two can be interpolated (`--detail`).
 REAL_X4_LITE_DETAIL = replace(
     REAL_X4_LITE,
     name="real-x4-lite-detail",
@@ -71,8 +71,8 @@ REAL_X4_LITE_DETAIL = replace(
             schedule=Cosine(final_learning_rate=1e-5),
             batch_size=4,
             lq_size=48,
-            # Without R1 the two swing, and dots come into the pictures; with LaMa's 0.001 a small
-            # discriminator is slow to begin (docs/results.md).
+            # Without R1 the training oscillates and leaves dots in the pictures; with LaMa's 0.001
+            # a small discriminator learns too slowly at first (docs/results.md).
             adversary=Adversary(
                 discriminator="patch",
                 width=32,

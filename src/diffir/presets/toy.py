@@ -1,4 +1,4 @@
-"""Toys: every stage, phase and loss in seconds, to see that all runs; they restore nothing.
+"""Toys: every stage, phase and loss in seconds, as a smoke test; they restore nothing.
 
 diffir train toy-sr --data dead-leaves -o runs/toy
 """

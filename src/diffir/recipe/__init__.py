@@ -1,4 +1,4 @@
-"""How a network is trained, as values: phases with their sizes, rates and losses."""
+"""How a network is trained: phases with their sizes, rates and losses, as values."""
 
 from .losses import (
     Adversary,

@@ -1,4 +1,4 @@
-"""What a recipe minimises, as values: each may be given by its name instead of its settings."""
+"""The losses of a recipe, as values: each may be given by its name instead of its settings."""
 
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
@@ -21,7 +21,7 @@ class PixelL1(Values):
 
 
 class Charbonnier(Values):
-    """L1 with a rounded tip."""
+    """L1, smoothed near 0."""
 
     kind: Literal["charbonnier"] = "charbonnier"
     weight: NotNegative = 1.0
@@ -29,9 +29,9 @@ class Charbonnier(Values):
 
 
 class MaskedL1(Values):
-    """Mean absolute difference, one weight on known pixels and another in the hole (inpainting).
+    """Mean absolute difference, with different weights on known pixels and the hole (inpainting).
 
-    The published 0 in the hole teaches nothing there but by a perceptual loss and a discriminator.
+    With the published 0 in the hole, only a perceptual loss and a discriminator train it.
     """
 
     kind: Literal["masked_l1"] = "masked_l1"
@@ -40,9 +40,10 @@ class MaskedL1(Values):
 
 
 class NegativePSNR(Values):
-    """What is measured afterwards: mean instead of median where more than one answer is possible.
+    """Minus the PSNR in dB; its gradient is far larger than L1's, hence the weight.
 
-    In dB, whose gradient is far larger than L1's: hence the weight. Beside a mask, of the hole.
+    Like other squared errors, it favours the mean of possible answers, L1 their median. With a
+    mask, of the hole only.
     """
 
     kind: Literal["psnr"] = "psnr"
@@ -62,12 +63,12 @@ PixelLoss: TypeAlias = Annotated[
 
 
 class IPRLoss(Values):
-    """L_diff, between the guessed and the teacher's IPR; the paper compares the three kinds."""
+    """L_diff, between the predicted and the teacher's IPR; the paper compares the three kinds."""
 
     kind: Literal["ipr_l1", "ipr_l2", "ipr_kl"] = "ipr_l1"
     weight: NotNegative = 1.0
     temperature: Positive = KL_TEMPERATURE
-    """Of the softmax of ipr_kl."""
+    """Of the softmax in ipr_kl."""
 
 
 IPR_LOSSES: dict[str, Values] = {
@@ -78,13 +79,13 @@ IPR_LOSSES: dict[str, Values] = {
 
 
 class VGG19Features(Values):
-    """How VGG-19 sees the pictures, before its activations (super-resolution)."""
+    """Distance of VGG-19 features before activation (super-resolution)."""
 
     kind: Literal["vgg19"] = "vgg19"
     weight: NotNegative = 1.0
     layer_weights: dict[str, NotNegative] = VGG19_LAYER_WEIGHTS
     style_weight: NotNegative = 0.0
-    """Of the same sum over Gram matrices, beside it."""
+    """Weight of the same sum over Gram matrices, added to it."""
 
     @field_validator("layer_weights")
     @classmethod
@@ -95,7 +96,7 @@ class VGG19Features(Values):
 
 
 class WideFeatures(Values):
-    """How a dilated ResNet-50, which sees far, sees the pictures (inpainting)."""
+    """Distance of features of a dilated ResNet-50 with a high receptive field (inpainting)."""
 
     kind: Literal["dilated_resnet50"] = "dilated_resnet50"
     weight: NotNegative = 30.0
@@ -109,42 +110,42 @@ Perceptual: TypeAlias = Annotated[
 
 
 Decay: TypeAlias = Annotated[float, Field(ge=0, lt=1)]
-"""How much of a running mean stays from step to step."""
+"""Decay of a running mean per step."""
 
 
 class Adversary(Values):
-    """A discriminator that learns beside the network and that it has to please."""
+    """A discriminator, and the network's adversarial loss."""
 
     discriminator: Literal["unet", "patch"] = "unet"
-    """`unet` says it for every pixel, with spectral norm; `patch` for every patch."""
+    """`unet`: a logit for every pixel, with spectral norm; `patch`: a logit for every patch."""
     width: int = Field(default=64, gt=0)
     loss: Literal["vanilla", "hinge", "non_saturating"] = "vanilla"
     weight: NotNegative = 1.0
-    """Of the network's term."""
+    """Of the network's adversarial term."""
     learning_rate: Positive = 1e-4
     """Of the discriminator, at the phase's start; it follows the phase's schedule."""
     adam_betas: tuple[Decay, Decay] = (0.9, 0.99)
     warmup_steps: int = Field(default=0, ge=0)
-    """Steps at the phase's start in which the discriminator learns alone."""
+    """Steps at the phase's start in which only the discriminator is trained."""
     r1_weight: NotNegative = 0.0
     """Of the discriminator's squared gradient at true pictures."""
     r1_every: int = Field(default=1, gt=0)
-    """Steps from one such penalty, which is costly, to the next, which is so many times as heavy
+    """Apply this costly penalty only every so many steps, with a weight that many times as large
     (StyleGAN2's lazy regularization)."""
     feature_matching_weight: NotNegative = 0.0
     """Of the distance between the discriminator's features; only for `patch`."""
     mask_as_target: bool = False
     """Only the hole of a restored picture is fake (inpainting)."""
     weights: Path | None = None
-    """A discriminator to begin with, as every run with one writes it at the end of a phase."""
+    """A discriminator to start from, as runs with one write it at the end of a phase."""
     collapse_after: int | None = Field(default=2000, gt=0)
-    """Stop once it told all pictures apart for so many steps; None never does."""
+    """Stop once it has classified all pictures correctly for so many steps; None: never."""
 
     @model_validator(mode="after")
     def has_features(self) -> "Adversary":
-        """Refuse to match the features of a discriminator that shows none."""
+        """Refuse feature matching with a discriminator that returns no features."""
         if self.feature_matching_weight and self.discriminator != "patch":
-            raise ValueError("feature matching wants the discriminator 'patch'; 'unet' found")
+            raise ValueError("feature matching found with the discriminator 'unet'; choose 'patch'")
         return self
 
 
@@ -160,4 +161,4 @@ ADVERSARIES: dict[str, Adversary] = {
         mask_as_target=True,
     ),
 }
-"""Of super-resolution's and of inpainting's published settings."""
+"""The published settings of super-resolution and of inpainting."""

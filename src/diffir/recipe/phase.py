@@ -14,7 +14,7 @@ Named = BeforeValidator(named(ADVERSARIES))
 
 
 class Growth(Values):
-    """Other crops from a step on: progressive training."""
+    """Other batch and crop sizes from a step on: progressive training."""
 
     from_step: int = Field(gt=0)
     batch_size: int = Field(gt=0)
@@ -22,21 +22,21 @@ class Growth(Values):
 
 
 class Phase(Values):
-    """One run of the training loop: the rate rises linearly, then goes as the schedule says."""
+    """One run of the training loop: linear warm-up of the learning rate, then its schedule."""
 
     steps: int = Field(ge=0)
     learning_rate: Positive
     warmup_steps: int = Field(default=0, ge=0)
     schedule: Schedule = Cosine()
-    """Of the learning rate, counted from the end of the warm-up."""
+    """Of the learning rate, from the end of the warm-up."""
     adam_betas: tuple[Decay, Decay] = (0.9, 0.99)
     batch_size: int = Field(gt=0)
-    """Of the global batch, whatever the number of processes that share it."""
+    """Of the global batch, over all processes."""
     lq_size: int = Field(gt=0, description="side of the square LQ crops, in pixels")
     growth: tuple[Growth, ...] = ()
-    """What batch and crop become later, by rising steps."""
+    """Later sizes of batch and crops, by rising steps."""
     perceptual: Perceptual | None = None
-    """A loss beside the pixels'; its network's weights have to be on the machine."""
+    """A loss added to the pixel loss; its network's weights have to be on the machine."""
     adversary: Annotated[Adversary | None, Named] = None
 
     @model_validator(mode="after")
@@ -54,5 +54,5 @@ class Phase(Values):
         return now.lq_size, now.batch_size
 
     def all_sizes(self) -> set[tuple[int, int]]:
-        """All that `sizes` comes to."""
+        """All values of `sizes`."""
         return {self.sizes(step) for step in (0, *(g.from_step for g in self.growth))}

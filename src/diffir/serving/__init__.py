@@ -1,4 +1,4 @@
-"""HTTP for programs: pictures are posted, better pictures are answered, at once or as jobs."""
+"""An HTTP API that restores posted pictures, in the response or as jobs."""
 
 from .app import build_app
 from .settings import Settings

@@ -1,4 +1,4 @@
-"""From a request to a job in the queue, or to a refusal before any pixel is decoded."""
+"""From a request to a queued job; invalid requests are refused before any pixel is decoded."""
 
 import asyncio
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from fastapi import HTTPException, Request
 
 from diffir.images import Header
 from diffir.inference import Restorer
-from diffir.tasks import Task, missing_mask, unwanted_mask
+from diffir.tasks import Task, misfit_mask, missing_mask, unwanted_mask
 
 from .job import Job
 from .jobs import Jobs
@@ -31,9 +31,21 @@ class Service:
     jobs: Jobs
     metrics: Metrics
 
+    @classmethod
+    def of(cls, restorers: Mapping[str, Restorer], settings: Settings) -> "Service":
+        """A service with an empty queue, whose jobs are yet to be started."""
+        metrics = Metrics()
+        return cls(
+            restorers=restorers,
+            settings=settings,
+            tickets=Tickets(settings.max_jobs, settings.max_client_jobs),
+            jobs=Jobs(restorers, settings, metrics),
+            metrics=metrics,
+        )
+
 
 async def accept(service: Service, request: Request, *, keep: bool) -> Job:
-    """Queue what a request asks for; raises an HTTPException that says what to change."""
+    """Queue a request; raises an HTTPException that says what to change."""
     client = request.client.host if request.client else ""
     with ExitStack() as stack:
         stack.callback(service.tickets.take(client))
@@ -46,7 +58,7 @@ async def accept(service: Service, request: Request, *, keep: bool) -> Job:
 
 
 def job_of(order: Order, service: Service) -> Job:
-    """The job of an order whose headers fit; raises 413, 415 or 422."""
+    """The job for an order, its picture headers checked; raises 413, 415 or 422."""
     model = chosen(order, service.restorers)
     most = service.settings.max_pixels
     head = examine(order.picture, "the picture", most)
@@ -62,7 +74,7 @@ def job_of(order: Order, service: Service) -> Job:
 
 
 def chosen(order: Order, restorers: Mapping[str, Restorer]) -> str:
-    """The served model that an order means; raises 422."""
+    """The name of the model an order asks for; raises 422."""
     fitting = [
         name
         for name, restorer in restorers.items()
@@ -70,7 +82,7 @@ def chosen(order: Order, restorers: Mapping[str, Restorer]) -> str:
     ]
     if not fitting:
         raise HTTPException(
-            422, "no such model is served for that task; /v1/models lists those that are"
+            422, "no such model is served for this task; see /v1/models for the available ones"
         )
     if order.model is None and order.task is None and len(fitting) > 1:
         raise HTTPException(422, f"several models are served; name one: {', '.join(fitting)}")
@@ -78,14 +90,11 @@ def chosen(order: Order, restorers: Mapping[str, Restorer]) -> str:
 
 
 def check_mask(task: Task, picture: Header, mask: Header | None) -> None:
-    """Raise 422 for a mask that does not fit, as far as headers tell."""
+    """Raise 422 for a mask that is missing, unexpected or of the wrong size, judged by headers."""
     if mask is not None and not task.wants_mask:
         raise HTTPException(422, str(unwanted_mask(task.name)))
     if mask is None and task.wants_mask and not picture.has_alpha:
         raise HTTPException(422, str(missing_mask()))
     if mask is not None and (mask.width, mask.height) != (picture.width, picture.height):
-        raise HTTPException(
-            422,
-            f"the mask is {mask.width}×{mask.height}, the picture "
-            f"{picture.width}×{picture.height}; give a mask of the picture's size",
-        )
+        sizes = (mask.width, mask.height), (picture.width, picture.height)
+        raise HTTPException(422, str(misfit_mask(*sizes)))

@@ -1,4 +1,4 @@
-"""The app: the routes, what they share, and how long it lives."""
+"""The FastAPI app: its routes, the service they share, and its lifespan."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -13,32 +13,24 @@ from diffir.inference import Restorer
 
 from .accept import Service
 from .api import guarded, public
-from .jobs import Jobs
-from .limits import Tickets
-from .metrics import CountAnswers, Metrics
+from .job import INTERNAL_ERROR
+from .metrics import CountAnswers
 from .settings import Settings
 
 
-async def gone(_request: Request, _error: Exception) -> Response:
-    """For the log of answers: the client left before there was one."""
-    return JSONResponse({"detail": "the client left"}, 408)
+async def disconnected(_request: Request, _error: Exception) -> Response:
+    """Nobody receives it; it is counted in the metrics."""
+    return JSONResponse({"detail": "the client disconnected"}, 408)
 
 
-async def mistaken(_request: Request, _error: Exception) -> Response:
-    """For a mistake of ours; the server logs it."""
-    return JSONResponse({"detail": "the server made a mistake; its log says which"}, 500)
+async def failed(_request: Request, _error: Exception) -> Response:
+    """The answer to an unexpected error, which the server logs."""
+    return JSONResponse({"detail": INTERNAL_ERROR}, 500)
 
 
 def build_app(restorers: Mapping[str, Restorer], settings: Settings) -> FastAPI:
-    """The app that serves these networks; its worker lives as long as its lifespan."""
-    numbers = Metrics()
-    service = Service(
-        restorers=restorers,
-        settings=settings,
-        tickets=Tickets(settings.max_jobs, settings.max_client_jobs),
-        jobs=Jobs(restorers, settings, numbers),
-        metrics=numbers,
-    )
+    """The app that serves these networks; its worker thread runs during its lifespan."""
+    service = Service.of(restorers, settings)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -51,14 +43,14 @@ def build_app(restorers: Mapping[str, Restorer], settings: Settings) -> FastAPI:
         title="DiffIR",
         version=__version__,
         lifespan=lifespan,
-        docs_url=None,  # its page would load scripts from elsewhere
+        docs_url=None,  # its page would load scripts from another site
         redoc_url=None,
-        redirect_slashes=False,  # it would be to whatever host a client names
+        redirect_slashes=False,  # a redirect would go to whatever host the client names
     )
     app.state.service = service
     app.include_router(public)
     app.include_router(guarded)
-    app.add_exception_handler(ClientDisconnect, gone)
-    app.add_exception_handler(Exception, mistaken)
-    app.add_middleware(CountAnswers, metrics=numbers)
+    app.add_exception_handler(ClientDisconnect, disconnected)
+    app.add_exception_handler(Exception, failed)
+    app.add_middleware(CountAnswers, metrics=service.metrics)
     return app

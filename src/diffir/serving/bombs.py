@@ -1,6 +1,6 @@
-"""Bombs: small files that unpack to far more, or for far longer, than their size in pixels says.
+"""Decompression bombs: small files that take far more memory or time than their pixels justify.
 
-The command line opens them, for there the files are the user's own.
+Only the server refuses them: on the command line, the files are the user's own.
 """
 
 import re
@@ -21,32 +21,32 @@ from diffir.images.read import guarded
 from .directories import Directories
 
 MOST_PARTS = 2**15
-"""Of a PNG's chunks or a JPEG's segments: an empty one costs a parser more than it weighs."""
+"""Chunks of a PNG or segments of a JPEG: parsing an empty one costs more than its bytes."""
 MOST_SCANS = 100
-"""Of a JPEG, thumbnails included: every scan, of 14 bytes, goes over the whole picture again."""
+"""Of a JPEG, thumbnails included: a scan of 14 bytes makes a pass over the whole picture."""
 MOST_PAGES = 100
-"""Of a TIFF, reduced copies included: all are read to see whether there is one picture."""
+"""Of a TIFF, reduced copies included: all are read to check that there is only one picture."""
 MOST_OF_TILE = 2**22
-"""Pixels of a TIFF's tile, which is unpacked whole, be the picture as small as it may."""
+"""Pixels of a TIFF's tile, which is unpacked whole, however small the picture."""
 MOST_NOTES = 10
-"""Of a PNG's chunks of EXIF; programs write one, or two that say the same."""
+"""EXIF chunks of a PNG; programs write one, or two with the same content."""
 PNG_BEGINS = b"\x89PNG\r\n\x1a\n"
-# The compressions of TIFF that stop at the size that is asked for: none, LZW, deflate (both its
-# numbers), PackBits, LZMA, Zstandard. The others are picture files with a size of their own.
+# TIFF compressions whose decoders stop at the requested size: none, LZW, deflate (two numbers),
+# PackBits, LZMA, Zstandard. The others are embedded picture files with a size of their own.
 BOUNDED = {1, 5, 8, 32946, 32773, 34925, 50000}
 
 
 PROFILE = "Raw profile type exif"
-"""Where ImageMagick puts EXIF in a PNG: hexadecimal, after three lines."""
+"""Where ImageMagick puts EXIF in a PNG: as hexadecimal digits after three lines."""
 
 
 def refuse_bomb(data: bytes, name: str, kind: str) -> None:
-    """Raise 415 for what may be a bomb, PictureError for a damaged file."""
+    """Raise 415 for a suspected bomb, PictureError for a damaged file."""
     looks = {"PNG": of_png, "JPEG": of_jpeg, "TIFF": of_tiff, "WEBP": of_webp}
     look = looks.get(kind, lambda _: None)
     found = guarded(kind, lambda: look(data))
     if found is not None:
-        raise HTTPException(415, f"{name}: {found} found; save it anew, best as PNG")
+        raise HTTPException(415, f"{name}: {found} found; save it again, preferably as PNG")
 
 
 def of_png(data: bytes) -> str | None:
@@ -69,13 +69,13 @@ def chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def is_exif_text(name: bytes, content: bytes) -> bool:
-    """Whether a chunk is a text that Pillow takes for EXIF."""
+    """Whether a chunk is text that Pillow parses as EXIF."""
     keyword = content[: len(PROFILE) + 1].partition(b"\0")[0]
     return name in (b"tEXt", b"zTXt", b"iTXt") and keyword in (b"exif", PROFILE.encode())
 
 
 def exif_of_chunk(name: bytes, content: bytes) -> bytes:
-    """What Pillow would find of EXIF if a PNG had this chunk alone."""
+    """The EXIF that Pillow would find in a PNG with only this chunk."""
     parts = ((b"IHDR", b"\0\0\0\1\0\0\0\1\x08\0\0\0\0"), (name, content), (b"IEND", b""))
     whole = PNG_BEGINS + b"".join(
         len(content).to_bytes(4, "big") + name + content + crc32(name + content).to_bytes(4, "big")
@@ -86,7 +86,7 @@ def exif_of_chunk(name: bytes, content: bytes) -> bytes:
 
 
 def of_exif(exif: bytes) -> str | None:
-    """What is suspicious in EXIF, its pages behind the first apart: nobody reads them."""
+    """What is suspicious in EXIF, ignoring pages after the first, which are never read."""
     while exif.startswith(PREFIX):
         exif = exif[len(PREFIX) :]
     directories = Directories(exif)
@@ -94,10 +94,10 @@ def of_exif(exif: bytes) -> str | None:
 
 
 class WithoutExif(JpegImageFile):
-    """A JPEG that is opened without a look into its EXIF."""
+    """A JPEG opened without parsing its EXIF."""
 
     def getexif(self) -> Image.Exif:
-        """Nothing."""
+        """Empty EXIF."""
         return Image.Exif()
 
 
@@ -105,7 +105,7 @@ def of_jpeg(data: bytes) -> str | None:
     """What is suspicious in a JPEG."""
     if data.count(b"\xff\xda") > MOST_SCANS:
         return f"more than {MOST_SCANS} scans"
-    # All that begin a segment, and fill bytes; restarts are left out, which stand among pixels.
+    # All that begin a segment, and fill bytes, but no restart markers, which occur among pixels.
     markers = re.finditer(rb"\xff[\xc0-\xcf\xda-\xff]", data)
     if next(islice(markers, MOST_PARTS, None), None) is not None:
         return f"more than {MOST_PARTS} segments"

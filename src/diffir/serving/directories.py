@@ -1,6 +1,6 @@
-"""The directories of a TIFF, and of EXIF, which is one: how much they hold, told by their entries.
+"""The directories of a TIFF, or of EXIF, which is a TIFF: how much data their entries declare.
 
-Any number of entries may point at the same bytes, and a reader makes a copy for each.
+Any number of entries may point to the same bytes, and a reader copies them for each.
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,25 +9,25 @@ from typing import Literal, TypeAlias
 
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 SIZES |= {16: 8, 17: 8, 18: 8}
-"""Bytes of a value, by TIFF's number of its type."""
+"""Bytes per value, by TIFF type number."""
 PLAIN = {1, 2, 7}
-"""Types that are read as one string of bytes; of the others every value becomes an object."""
+"""Types that are read as one byte string; with the others, every value becomes an object."""
 BELOW = {34665, 34853, 40965}
-"""Tags that point at a directory: Exif, GPS, Interop."""
+"""Tags that point to a directory: Exif, GPS, Interop."""
 MOST_NUMBERS = 2**18
-"""Entries and numbers: 500 × what a camera writes, and the strips of any picture of its size."""
+"""Entries and numbers: 500 × what a camera writes; enough for the strips of any picture."""
 SPARE = 2**20
-"""Bytes that a small file's tags may hold, be it smaller than that."""
+"""Bytes that the tags may hold even in a file smaller than this."""
 
 Entry: TypeAlias = tuple[int, int, int, bytes]
-"""Tag, type, how many values, and these or where they are."""
+"""Tag, type, number of values, and the values or their offset."""
 
 
 class Directories:
-    """Of a TIFF of so many bytes; what lies beyond its end is as if it were not there."""
+    """The directories in the bytes of a TIFF; whatever lies beyond its end is ignored."""
 
     def __init__(self, data: bytes, *, is_big: bool = False) -> None:
-        self.data, self.is_big = data, is_big  # BigTIFF; EXIF is none
+        self.data, self.is_big = data, is_big  # BigTIFF; EXIF never is
         self.order: Literal["little", "big"] = "little" if data.startswith(b"II") else "big"
         order = "<" if self.order == "little" else ">"
         count, offset, size = ("Q", "Q", 8) if is_big else ("H", "I", 4)
@@ -35,16 +35,16 @@ class Directories:
         self.entry = Struct(f"{order}HH{offset}{size}s")
 
     def first(self) -> int:
-        """Where the first one is."""
+        """The offset of the first directory."""
         return self.number(self.link, 8 if self.is_big else 4)
 
     def number(self, kind: Struct, place: int) -> int:
-        """The number at a place; 0 beyond the end."""
+        """The number at an offset; 0 beyond the end."""
         inside = place + kind.size <= len(self.data)
         return kind.unpack_from(self.data, place)[0] if inside else 0
 
     def pages(self) -> Iterator[int]:
-        """Where those of the pages are, without end where they go round in circles."""
+        """The offsets of the pages' directories; endless if they form a loop."""
         place = self.first()
         while place:
             yield place
@@ -52,14 +52,14 @@ class Directories:
             place = self.number(self.link, place + self.count.size + entries * self.entry.size)
 
     def entries(self, place: int) -> Iterator[Entry]:
-        """What a directory holds."""
+        """The entries of a directory."""
         begin = place + self.count.size
         end = min(begin + self.number(self.count, place) * self.entry.size, len(self.data))
         for at in range(begin, end - self.entry.size + 1, self.entry.size):
             yield self.entry.unpack_from(self.data, at)
 
     def all_entries(self, places: Iterable[int]) -> Iterator[Entry]:
-        """What the directories at these places hold, and those below them, each once."""
+        """The entries of the directories at these offsets and of those below them, each once."""
         waiting, seen = [*places], set[int]()
         while waiting:
             place = waiting.pop()
@@ -72,7 +72,7 @@ class Directories:
                     waiting.append(self.pointed(entry))
 
     def excess(self, places: Iterable[int]) -> str | None:
-        """What is too much in the directories at these places, and in those below them."""
+        """Which limit the directories at these offsets and below exceed; None if none."""
         numbers = size = 0
         for entry in self.all_entries(places):
             held = self.held(entry)
@@ -85,14 +85,14 @@ class Directories:
         return None
 
     def held(self, entry: Entry) -> int:
-        """The bytes of an entry's values; none where they would lie beyond the end."""
+        """The size of an entry's values in bytes; 0 if they would lie beyond the end."""
         _, kind, count, value = entry
         size = SIZES.get(kind, 0) * count
         is_here = size <= self.link.size
         return size if is_here or self.link.unpack(value)[0] + size <= len(self.data) else 0
 
     def pointed(self, entry: Entry) -> int:
-        """The whole number of an entry that has one."""
+        """The value of an entry that holds one integer."""
         _, kind, _, value = entry
         size = SIZES.get(kind, 0)
         if size > self.link.size:

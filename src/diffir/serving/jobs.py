@@ -1,4 +1,4 @@
-"""Jobs: a queue, one thread that runs the networks, and results that stay for a while."""
+"""Jobs: a queue, one thread that runs the networks, and results that are kept for a while."""
 
 import time
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ SWEEP_SECONDS = 5.0
 
 
 class Jobs:
-    """What waits, runs and is done; its methods may be called from any thread."""
+    """All waiting, running and finished jobs; thread-safe."""
 
     def __init__(
         self, restorers: Mapping[str, Restorer], settings: Settings, metrics: Metrics
@@ -29,18 +29,18 @@ class Jobs:
         self.waiting: list[Job] = []
         self.running: list[Job] = []
         self.closed, self._stop_at = False, 0.0
-        self._kept: dict[str, Job] = {}  # of those, the ones with a client that comes back
+        self._kept: dict[str, Job] = {}  # unfinished jobs whose result will be fetched
         self._results = Results(settings.keep_seconds, settings.keep_bytes)
         self._changed = Condition()
         self._thread = Thread(target=self._work, name="diffir-worker", daemon=True)
         metrics.watch(lambda: len(self.waiting), lambda: len(self.running))
 
     def start(self) -> None:
-        """Begin to work."""
+        """Start the worker thread."""
         self._thread.start()
 
     def add(self, job: Job, *, keep: bool) -> None:
-        """Queue a job, to be found by its id if it shall be kept; raises 503 while stopping."""
+        """Queue a job; with `keep`, it can be found by its id. Raises 503 during shutdown."""
         with self._changed:
             if self.closed:
                 raise stopping()
@@ -50,11 +50,13 @@ class Jobs:
             self._changed.notify()
 
     def find(self, name: str) -> Job:
-        """The job of an id; raises 404."""
+        """The job with an id; raises 404."""
         with self._changed:
             job = self._kept.get(name) or self._results.get(name)
         if job is None:
-            raise HTTPException(404, "no job has this id; it may have expired, so post it again")
+            raise HTTPException(
+                404, "no job has this id; it may have expired, so post the picture again"
+            )
         return job
 
     def view(self, job: Job) -> JobView:
@@ -71,7 +73,7 @@ class Jobs:
         )
 
     def forget(self, job: Job) -> None:
-        """Take it out of the queue, or stop it at the next stripe, or drop its result."""
+        """Remove it from the queue, or stop it at the next stripe, or delete its result."""
         job.unwanted = True
         with self._changed:
             self._kept.pop(job.id, None)
@@ -83,7 +85,7 @@ class Jobs:
             job.end(HTTPException(409, "the job was cancelled"))
 
     def close(self) -> None:
-        """Take no more, and give up what waits; what runs goes on."""
+        """Accept no more jobs and fail the waiting ones; running ones continue."""
         with self._changed:
             if self.closed:
                 return
@@ -95,11 +97,11 @@ class Jobs:
 
     @property
     def overdue(self) -> bool:
-        """Whether the server was told to stop, and the time for what runs is over."""
+        """Whether the server is shutting down and the grace period for running jobs is over."""
         return self.closed and time.monotonic() > self._stop_at
 
     def join(self) -> None:
-        """After `close`: wait for what runs, and stop it when that takes too long."""
+        """After `close`: wait for running jobs, and stop them after the grace period."""
         self._thread.join(max(0, self._stop_at - time.monotonic()))
         for job in self.running:
             job.unwanted = True
@@ -114,7 +116,7 @@ class Jobs:
             self.metrics.restored(batch[0].model, len(batch), time.monotonic() - began)
 
     def _next(self) -> list[Job]:
-        """The first that waits, with others like it if they may go together; none: the end."""
+        """The next batch: the oldest waiting job and others of its kind; empty at shutdown."""
         with self._changed:
             self.running = []
             while not self.waiting and not self.closed:
@@ -132,12 +134,12 @@ class Jobs:
         return alike[: min(self.settings.max_batch, max(1, self.settings.max_pixels // pixels))]
 
     def _restored(self, batch: list[Job]) -> list[bytes | Exception]:
-        stop, latest = Event(), time.monotonic() + self.settings.seconds
+        stop, deadline = Event(), time.monotonic() + self.settings.seconds
 
         def progress(share: float) -> None:
             for job in batch:
                 job.progress = share
-            if time.monotonic() > latest or self.overdue or all(job.unwanted for job in batch):
+            if time.monotonic() > deadline or self.overdue or all(job.unwanted for job in batch):
                 stop.set()
 
         restorer = self.restorers[batch[0].model]
@@ -146,7 +148,7 @@ class Jobs:
             return [*restore_items(restorer, items, progress=progress, stop=stop)]
         except StoppedError as error:
             return [stopping() if self.closed else error] * len(batch)
-        except Exception as error:  # the thread must outlive whatever happens
+        except Exception as error:  # the thread must survive any error
             return [error] * len(batch)
 
     def _end(self, job: Job, answer: bytes | HTTPException) -> None:

@@ -1,4 +1,4 @@
-"""Limits: who may ask, how often at once, and for how much."""
+"""Limits: API key, concurrent requests, bytes and pixels."""
 
 import hmac
 from collections import Counter
@@ -18,10 +18,10 @@ SOON = {"Retry-After": "5"}
 
 
 def require_key(wanted: str | None, shown: str | None) -> None:
-    """Raise 401 unless the key is the one that is wanted."""
+    """Raise 401 unless the right key was sent."""
     if wanted is None:
         return
-    # Headers are read as Latin-1, be they UTF-8.
+    # Headers are decoded as Latin-1 even if they are UTF-8.
     sent = (shown or "").encode("latin-1", "replace")
     if not hmac.compare_digest(sent, wanted.encode()):
         raise HTTPException(
@@ -33,7 +33,7 @@ def require_key(wanted: str | None, shown: str | None) -> None:
 
 
 class Tickets:
-    """One for each request or job that is not done yet; whoever finds none comes back later."""
+    """One for each unfinished request or job, up to a limit per client and in total."""
 
     def __init__(self, total: int, of_client: int) -> None:
         self.total, self.of_client = total, of_client
@@ -41,18 +41,20 @@ class Tickets:
         self._lock = Lock()
 
     def take(self, client: str) -> Callable[[], None]:
-        """A ticket, as the function that gives it back, from any thread; raises 429 or 503."""
+        """Take a ticket; returns the function that releases it. Raises 429 or 503."""
         with self._lock:
             if self.taken[client] >= self.of_client:
                 raise HTTPException(
-                    429, f"{self.of_client} of your requests are under way; wait for one", SOON
+                    429,
+                    f"{self.of_client} of your requests are in progress; wait for one to finish",
+                    SOON,
                 )
             if self.taken.total() >= self.total:
-                raise HTTPException(503, "the server is busy; come back in some seconds", SOON)
+                raise HTTPException(503, "the server is busy; try again in a few seconds", SOON)
             self.taken[client] += 1
-        return lambda: self._give_back(client)
+        return lambda: self._release(client)
 
-    def _give_back(self, client: str) -> None:
+    def _release(self, client: str) -> None:
         with self._lock:
             self.taken[client] -= 1
             if not self.taken[client]:
@@ -60,7 +62,7 @@ class Tickets:
 
 
 async def counted(stream: AsyncIterator[bytes], most: int) -> AsyncIterator[bytes]:
-    """The chunks of a body, up to so many bytes; then 413."""
+    """The chunks of a body of at most `most` bytes; raises 413."""
     total = 0
     async for chunk in stream:
         total += len(chunk)
@@ -70,7 +72,7 @@ async def counted(stream: AsyncIterator[bytes], most: int) -> AsyncIterator[byte
 
 
 def examine(data: bytes, name: str, max_pixels: int) -> Header:
-    """The header of a picture that may be decoded; raises 413, 415 or 422."""
+    """The header of a picture that is safe to decode; raises 413, 415 or 422."""
     try:
         kind = kind_of(BytesIO(data))
     except PictureError as error:

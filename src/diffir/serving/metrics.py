@@ -1,4 +1,4 @@
-"""Metrics: what Prometheus is told."""
+"""Metrics for Prometheus."""
 
 from collections.abc import Callable
 
@@ -9,32 +9,37 @@ SECONDS = (0.1, 0.3, 1, 3, 10, 30, 100, 300)
 
 
 class Metrics:
-    """The numbers of one server."""
+    """The metrics of one server."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._answers = Counter(
-            "diffir_answers", "By route and status", ["route", "status"], registry=self.registry
+            "diffir_answers",
+            "Responses by route and status",
+            ["route", "status"],
+            registry=self.registry,
         )
         self._pictures = Counter(
-            "diffir_pictures", "Taken up by a network", ["model"], registry=self.registry
+            "diffir_pictures", "Pictures processed by a model", ["model"], registry=self.registry
         )
         self._seconds = Histogram(
             "diffir_batch_seconds",
-            "From the first decoded to the last encoded picture of a batch",
+            "Time per batch, decoding and encoding included",
             ["model"],
             buckets=SECONDS,
             registry=self.registry,
         )
-        self._jobs = Gauge("diffir_jobs", "Waiting or running", ["state"], registry=self.registry)
+        self._jobs = Gauge(
+            "diffir_jobs", "Jobs waiting or running", ["state"], registry=self.registry
+        )
 
     def watch(self, waiting: Callable[[], float], running: Callable[[], float]) -> None:
-        """Ask these for the numbers of jobs."""
+        """Register the functions that count jobs."""
         self._jobs.labels("waiting").set_function(waiting)
         self._jobs.labels("running").set_function(running)
 
     def answered(self, route: str, status: int) -> None:
-        """Count an answer."""
+        """Count a response."""
         self._answers.labels(route, str(status)).inc()
 
     def restored(self, model: str, pictures: int, seconds: float) -> None:
@@ -43,18 +48,18 @@ class Metrics:
         self._seconds.labels(model).observe(seconds)
 
     def text(self) -> bytes:
-        """All of it, as Prometheus reads it."""
+        """All metrics, in the text format of Prometheus."""
         return generate_latest(self.registry)
 
 
 class CountAnswers:
-    """ASGI middleware; routes are counted as they are declared, so that no client invents any."""
+    """ASGI middleware that counts responses by declared route, so clients can't create labels."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app, self.metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on, and note the status."""
+        """Forward the request, and count its status."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return

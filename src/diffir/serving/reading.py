@@ -1,4 +1,4 @@
-"""From a request to an order, its files in memory alone."""
+"""From a request to an order, its files kept in memory only."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -28,7 +28,7 @@ async def read_order(request: Request, settings: Settings) -> Order:
     except asyncio.TimeoutError:
         raise HTTPException(
             408,
-            f"the body did not come in within {settings.seconds:g} s; send it faster",
+            f"the request body did not arrive within {settings.seconds:g} s; send it faster",
             {"Connection": "close"},
         ) from None
     except ValidationError as error:
@@ -38,7 +38,7 @@ async def read_order(request: Request, settings: Settings) -> Order:
 async def from_json(
     request: Request, stream: AsyncGenerator[bytes, None], settings: Settings
 ) -> Order:
-    """Pydantic's own parser: nested brackets exhaust nothing, and base64 is read strictly."""
+    """By Pydantic's parser: safe for deeply nested brackets, and strict about base64."""
     body = b"".join([chunk async for chunk in stream])
     return Order.model_validate_json(body, strict=True)
 
@@ -46,7 +46,7 @@ async def from_json(
 async def from_form(
     request: Request, stream: AsyncGenerator[bytes, None], settings: Settings
 ) -> Order:
-    """Starlette's parser, with no file large enough to go to the disk."""
+    """By Starlette's parser, which never writes to disk here."""
     parser = MultiPartParser(
         request.headers, stream, max_files=2, max_fields=len(Order.model_fields), max_part_size=1000
     )
@@ -55,17 +55,17 @@ async def from_form(
         form = await parser.parse()
     except MultiPartException as error:
         raise HTTPException(422, f"the form cannot be read: {error.message}") from None
-    except UnicodeError:  # in the charset that the client names
+    except UnicodeError:  # in the charset that the client declares
         raise HTTPException(
-            422, "the form cannot be read in the charset that its header names; send UTF-8"
+            422, "the form cannot be decoded in the charset its header declares; send UTF-8"
         ) from None
     fields: dict[str, bytes | str] = {}
     for name, value in form.multi_items():
         if name in fields:
-            raise HTTPException(422, "a field of the form came twice; send each once")
+            raise HTTPException(422, "a field was sent twice; send each field once")
         fields[name] = await value.read() if isinstance(value, UploadFile) else value
     await form.close()
     for name in ("picture", "mask"):
         if isinstance(fields.get(name), str):
-            raise HTTPException(422, f"{name}: text found; send it as a file, with a filename")
+            raise HTTPException(422, f"{name}: text found; send a file, with a filename")
     return Order.model_validate(fields)

@@ -1,4 +1,4 @@
-"""What goes over the wire, for FastAPI to check and for OpenAPI to describe."""
+"""Requests and responses, as FastAPI validates and OpenAPI describes them."""
 
 from typing import Any, Literal
 
@@ -9,7 +9,7 @@ State = Literal["waiting", "running", "done", "failed"]
 
 
 class Order(BaseModel):
-    """A picture and what shall be made of it; in JSON, bytes are base64."""
+    """A picture and how to restore it; in JSON, bytes are base64."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", val_json_bytes="base64")
 
@@ -28,21 +28,21 @@ class JobView(BaseModel):
     model: str
     state: State
     progress: float = Field(ge=0, le=1, description="Share of the network's work that is done")
-    place: int | None = Field(description="In the queue, from 1; null once the job runs")
+    place: int | None = Field(description="Position in the queue, from 1; null once the job runs")
     detail: str | None = Field(description="Why it failed")
 
 
 class ModelView(BaseModel):
-    """A network that can be asked for."""
+    """An available network."""
 
     name: str
     task: str
-    scale: int = Field(description="How much larger the restored picture is")
+    scale: int = Field(description="Factor by which width and height grow")
     takes_mask: bool
 
 
 class Health(BaseModel):
-    """A word on the server."""
+    """The state of the server."""
 
     status: Literal["ok", "ready"]
 
@@ -54,14 +54,14 @@ class Problem(BaseModel):
 
 
 def sentence(error: ValidationError) -> str:
-    """The first thing wrong with an order; what the client sent is not repeated."""
+    """The first error of an order; the client's input is not repeated."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     where = ".".join(str(part) for part in first["loc"]) or "the body"
-    return f"{where}: {first['msg']}; /openapi.json says what is wanted"
+    return f"{where}: {first['msg']}; see /openapi.json for the fields"
 
 
 def media_type(format_: str) -> str:
-    """As in the header Content-Type."""
+    """The value of the Content-Type header."""
     return f"image/{format_}"
 
 
@@ -76,16 +76,16 @@ BASE64 = {"type": "string", "contentEncoding": "base64", "minLength": 1}
 WORDS = {
     "picture": "PNG, JPEG, WebP, TIFF or BMP, by content",
     "mask": "For inpainting, of the picture's size: white (or transparent) = hole; without it, "
-    "what is transparent is filled",
+    "transparent pixels are filled",
     "model": "A name from /v1/models",
-    "task": "Instead of a model: the first one served for it",
+    "task": "Instead of a model: the first model served for this task",
     "seed": "Same seed, same bits",
-    "format": "Of the answer; that of the picture if not given",
+    "format": "Of the response; default: that of the picture",
 }
 
 
 def _form(file: dict[str, Any]) -> dict[str, Any]:
-    """The schema of an order whose files are described so."""
+    """The schema of an order; `file` describes its files."""
     fields: dict[str, dict[str, Any]] = Order.model_json_schema()["properties"]
     described = {
         name: {**(file if name in FILES else field), "description": WORDS[name]}
@@ -114,7 +114,7 @@ REQUEST: dict[str, Any] = {
         },
     }
 }
-"""OpenAPI's description of the bodies that /v1/restore and /v1/jobs take."""
+"""OpenAPI's description of the bodies that /v1/restore and /v1/jobs accept."""
 
 PICTURE: dict[str, Any] = {
     "description": "The restored picture",
@@ -123,15 +123,15 @@ PICTURE: dict[str, Any] = {
 
 _PROBLEMS = {
     401: "The API key is missing or wrong",
-    404: "There is no such job, or it has expired",
-    408: "The request did not come in in time",
-    409: "The job has no result yet: it waits or runs",
+    404: "No job has this id, or it has expired",
+    408: "The request did not arrive in time",
+    409: "The job has no result yet: it is waiting or running",
     413: "Too many bytes or too many pixels",
-    415: "Neither a form nor JSON, or no picture of a known kind",
-    422: "Something in the order does not fit",
-    429: "Too many of the client's requests at once; Retry-After says when to come back",
-    500: "A mistake of the server; its log has the traceback",
-    503: "Busy, stopping, or without the memory or time for it; Retry-After says when to come back",
+    415: "Neither a form nor JSON, or not a picture in a supported format",
+    422: "Invalid fields, picture or mask",
+    429: "Too many concurrent requests from this client; see Retry-After",
+    500: "Internal error; the server's log has the traceback",
+    503: "Busy, stopping, or out of memory or time; see Retry-After",
 }
 
 
@@ -142,7 +142,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-# Without it, FastAPI would promise a 422 of its own for every route with a parameter.
+# Without it, FastAPI would document its own 422 for every route with a parameter.
 OTHERS: dict[int | str, dict[str, Any]] = {
-    "4XX": {"model": Problem, "description": "Any other refusal"}
+    "4XX": {"model": Problem, "description": "Any other error of the request"}
 }

@@ -1,4 +1,4 @@
-"""The process: its models and socket, and an end that loses no running picture."""
+"""The server process: its models, its socket, and a graceful shutdown."""
 
 import ipaddress
 import logging
@@ -9,16 +9,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 import uvicorn
 from fastapi import FastAPI
 
 from diffir.errors import WeightsError
 from diffir.inference import Precision, Restorer
+from diffir.inference.engine import bytes_of
 from diffir.loading import bundled_file
 from diffir.presets import PRESETS
 
-LAST_WORDS = 10
-"""Seconds for answers to go out when the time for jobs is over."""
+FLUSH_SECONDS = 10
+"""Seconds to send the last responses after the grace period for jobs."""
 
 
 def is_loopback(host: str) -> bool:
@@ -34,7 +36,7 @@ def is_loopback(host: str) -> bool:
 def load_models(
     names: Sequence[str], *, device: str, precision: Precision, memory: int | None
 ) -> dict[str, Restorer]:
-    """Restorers by the names that clients may use: a preset's, or a file's without its suffix.
+    """Restorers by the name clients use: a preset's, or a file's without its suffix.
 
     No names: every preset with bundled weights. Raises WeightsError or DeviceError.
     """
@@ -44,7 +46,7 @@ def load_models(
         short = name if name in PRESETS else Path(name).stem
         if short in restorers:
             raise WeightsError(
-                f"two models would be called {short}; name each once, or rename one of the files"
+                f"two models would be called {short}; give each once, or rename one of the files"
             )
         restorers[short] = Restorer.from_pretrained(
             name, device=device, precision=precision, memory=memory
@@ -52,34 +54,58 @@ def load_models(
     return restorers
 
 
+def loaded(
+    names: Sequence[str] | None,
+    *,
+    device: str,
+    precision: Precision,
+    memory: str | None,
+    threads: int | None,
+) -> dict[str, Restorer]:
+    """As `load_models`, from the options of the command line: `memory` in words, such as 2GB."""
+    if threads:
+        torch.set_num_threads(threads)
+    return load_models(
+        names or [],
+        device=device,
+        precision=precision,
+        memory=None if memory is None else bytes_of(memory),
+    )
+
+
+def in_url(host: str) -> str:
+    """The host as URLs write it: IPv6 addresses in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that clients can connect to, at any free port for 0; raises OSError."""
+    """A listening socket; port 0 takes any free port. Raises OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return socket.create_server((host, port), family=family, backlog=2048)
 
 
 class Server(uvicorn.Server):
-    """Uvicorn's, which waits for open connections, told to refuse at once what has not begun."""
+    """Uvicorn's server, which at shutdown refuses waiting jobs and finishes running ones."""
 
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
         super().__init__(config)
         self.ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, and tell that it does."""
+        """Listen, then call `ready`."""
         await super().startup(sockets)
         if self.started:
             self.ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """After SIGTERM or SIGINT: no new requests, and the end of those that run."""
+        """After SIGTERM or SIGINT: refuse new requests, and finish running ones."""
         app: Any = self.config.app
         app.state.service.jobs.close()
         await super().shutdown(sockets)
 
 
 def server_for(app: FastAPI, ready: Callable[[], None] = lambda: None) -> Server:
-    """The server of an app that `build_app` made; `ready` is called once it listens."""
+    """The server for an app made by `build_app`; `ready` is called once it listens."""
     config = uvicorn.Config(
         app,
         http="h11",
@@ -88,23 +114,25 @@ def server_for(app: FastAPI, ready: Callable[[], None] = lambda: None) -> Server
         access_log=False,
         log_config=None,
         server_header=False,
-        # Jobs are given up before, so that clients are told by an answer, not by a cut line.
-        timeout_graceful_shutdown=math.ceil(app.state.service.settings.stop_seconds + LAST_WORDS),
+        # Jobs are stopped earlier, so that clients get an error response, not a dropped connection.
+        timeout_graceful_shutdown=math.ceil(
+            app.state.service.settings.stop_seconds + FLUSH_SECONDS
+        ),
     )
     return Server(config, ready)
 
 
 def serve(app: FastAPI, listening: socket.socket, ready: Callable[[], None]) -> None:
-    """Answer until SIGTERM or SIGINT, then finish what runs and return."""
+    """Serve until SIGTERM or SIGINT, then finish running jobs and return."""
     server = server_for(app, ready)
 
     def stop(*_: object) -> None:
         server.should_exit = True
 
-    # Uvicorn listens to signals only while it runs: they may come before, and it raises them once
-    # more when all is done, which would end the process with them.
+    # Uvicorn handles signals only while it runs: they may arrive earlier, and at the end it raises
+    # them again, which would end the process with a non-zero status.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    # A malformed form is its sender's matter, who is told.
+    # A malformed form is the client's error, reported in the response.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
     server.run(sockets=[listening])

@@ -1,4 +1,4 @@
-"""From the bytes of pictures to the bytes of restored ones, as the command line makes them."""
+"""From picture bytes to restored picture bytes, identical to those of the command line."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -20,12 +20,12 @@ class Item:
     mask: bytes | None = field(default=None, repr=False)
     seed: int = 0
     format: str
-    """Of the answer."""
+    """Of the response."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Opened:
-    """A picture whose pixels are there."""
+class Decoded:
+    """A decoded picture."""
 
     item: Item
     picture: Picture
@@ -35,25 +35,25 @@ class Opened:
 def restore_items(
     restorer: Restorer, items: Sequence[Item], *, progress: Progress, stop: Event
 ) -> list[bytes | DiffIRError]:
-    """Restore pictures of equal size: for each its file, or what is wrong with it.
+    """Restore pictures of equal size: for each its file, or its error.
 
-    Raises DeviceError and StoppedError, as the restorer does, for all of them together.
+    Raises DeviceError and StoppedError for all of them, as the restorer does.
     """
-    found = [opened(restorer, item) for item in items]
-    sound = [picture for picture in found if isinstance(picture, Opened)]
-    restored = iter(run(restorer, sound, progress, stop) if sound else ())
+    found = [decoded(restorer, item) for item in items]
+    valid = [picture for picture in found if isinstance(picture, Decoded)]
+    restored = iter(run(restorer, valid, progress, stop) if valid else ())
     return [
         picture if isinstance(picture, DiffIRError) else file_of(picture.item, next(restored))
         for picture in found
     ]
 
 
-def opened(restorer: Restorer, item: Item) -> Opened | DiffIRError:
-    """The pixels of a picture and its holes, or what is wrong with it."""
+def decoded(restorer: Restorer, item: Item) -> Decoded | DiffIRError:
+    """A picture and its holes, decoded, or the error."""
     try:
         picture = decode(item.picture, "the picture")
         mask = None if item.mask is None else decode(item.mask, "the mask")
-        return Opened(item=item, picture=picture, holes=restorer.holes(picture, mask))
+        return Decoded(item=item, picture=picture, holes=restorer.holes(picture, mask))
     except DiffIRError as error:
         return error
     except MemoryError:
@@ -61,7 +61,7 @@ def opened(restorer: Restorer, item: Item) -> Opened | DiffIRError:
 
 
 def run(
-    restorer: Restorer, pictures: Sequence[Opened], progress: Progress, stop: Event
+    restorer: Restorer, pictures: Sequence[Decoded], progress: Progress, stop: Event
 ) -> list[Picture]:
     """The restored pictures."""
     return restorer.restore_pictures(
@@ -74,7 +74,7 @@ def run(
 
 
 def file_of(item: Item, restored: Picture) -> bytes | DiffIRError:
-    """The bytes of a restored picture, or why its format can't hold it."""
+    """The bytes of a restored picture, or the error if its format can't hold it."""
     try:
         return encode(restored, f".{item.format}")
     except DiffIRError as error:

@@ -1,6 +1,6 @@
-"""What a run begins with: a recipe that fits its network, and earlier weights that fit both.
+"""What a run starts from: a recipe that fits its network, and earlier weights that fit both.
 
-All is asked before the first step: a mistake is better known now than in hours.
+Everything is checked before the first step.
 """
 
 from collections.abc import Iterable
@@ -21,59 +21,75 @@ FREE = (
     *("timesteps", "beta_start", "beta_end", "beta_schedule", "prediction", "insert_variance"),
     *("denoiser_layers", "denoiser_residual"),
 )
-"""What a teacher has no use for, so that one serves all kinds of diffusion."""
+"""Settings that do not concern a teacher, so that one serves all kinds of diffusion."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Beginning:
-    """Networks of earlier runs, with names for messages; each may be missing."""
+    """Networks of earlier runs; each may be missing."""
 
     teacher: DiffIRS1 | None = None
-    """A stage 1 to learn from, in place of the recipe's."""
+    """A stage-1 network as the teacher, for a recipe without stage 1."""
     start: DiffIRS1 | DiffIRS2 | None = None
-    """What the first phase begins with: of stage 1 if the recipe has that, else of stage 2."""
+    """What the first phase starts from: of stage 1 if the recipe has that, else of stage 2."""
 
 
 def recipe_of(preset: Preset) -> Recipe:
     """The recipe of a preset. Raises RecipeError where it has none."""
     if preset.recipe is None:
-        raise RecipeError(f"{preset.name} has no recipe; train one that has")
+        raise RecipeError(f"{preset.name} has no recipe; train a network that has one")
     if not preset.recipe.phases():
-        raise RecipeError(f"the recipe of {preset.name} has no phase; give it one, say joint")
+        raise RecipeError(f"the recipe of {preset.name} has no phase; add one, for example joint")
     return preset.recipe
 
 
 def beginning_of(
     preset: Preset, teacher: Checkpoint | None = None, start: Checkpoint | None = None
 ) -> Beginning:
-    """The networks of weights files, refused where the preset's recipe can't begin with them.
+    """The networks of weights files, if the preset's recipe can start from them.
 
     Raises:
         RecipeError: when the recipe lacks a network, or has no use for one.
         WeightsError: when one is of another stage, task or size, or a loss lacks its weights.
     """
     recipe = recipe_of(preset)
-    phases = recipe.phases()
     require_losses(preset, recipe)
-    wanted = 4 if preset.task.wants_mask else 3
-    if preset.config.in_channels != wanted:
+    require_possible(recipe, preset, teacher, start)
+    if teacher:
+        require_fit(teacher, preset, stage=1, role="the teacher")
+    if start:
+        stage = 1 if "stage1" in recipe.phases() else 2
+        require_fit(start, preset, stage=stage, role="the start")
+    return Beginning(
+        teacher=teacher.model if teacher and isinstance(teacher.model, DiffIRS1) else None,
+        start=start.model if start else None,
+    )
+
+
+def require_possible(
+    recipe: Recipe, preset: Preset, teacher: Checkpoint | None, start: Checkpoint | None
+) -> None:
+    """Refuse a recipe that contradicts its network or lacks one; raises RecipeError."""
+    phases = recipe.phases()
+    channels = 4 if preset.task.wants_mask else 3
+    if preset.config.in_channels != channels:
         raise RecipeError(
             f"in_channels {preset.config.in_channels} found in {preset.name}; task "
-            f"{preset.task.name} wants {wanted}"
+            f"{preset.task.name} needs {channels}"
         )
     if recipe.diffusion_training == "single_step" and not preset.config.timesteps:
         raise RecipeError(
-            f"diffusion_training single_step with timesteps 0 found in {preset.name}, which has no "
-            f"step to train; give it some, or take all_steps"
+            f"diffusion_training single_step with timesteps 0 found in {preset.name}; there is no "
+            f"step to train, so set timesteps, or choose all_steps"
         )
     if recipe.diffusion_training == "single_step" and {"joint", "finetune"} & phases.keys():
         raise RecipeError(
             f"diffusion_training single_step found with a joint phase or fine-tuning in "
-            f"{preset.name}; it trains the prior alone, so leave them out (joint=null)"
+            f"{preset.name}; it trains only the prior, so leave them out (joint=null)"
         )
     if "stage1" in phases and teacher:
         raise RecipeError(
-            f"a teacher came with {preset.name}, which trains its own stage 1; "
+            f"a teacher was given for {preset.name}, which trains its own stage 1; "
             f"leave it out, or stage 1 (--set stage1=null)"
         )
     if "stage1" not in phases and teacher is None and {"prior", "joint"} & phases.keys():
@@ -83,25 +99,17 @@ def beginning_of(
         )
     if [*phases] == ["finetune"] and start is None:
         raise RecipeError(
-            f"{preset.name} only fine-tunes and has no network to begin with; "
+            f"{preset.name} only fine-tunes and has no network to start from; "
             f"give the weights of one (--from)"
         )
-    if teacher:
-        require_fit(teacher, preset, stage=1, role="the teacher")
-    if start:
-        require_fit(start, preset, stage=1 if "stage1" in phases else 2, role="the start")
-    return Beginning(
-        teacher=teacher.model if teacher and isinstance(teacher.model, DiffIRS1) else None,
-        start=start.model if start else None,
-    )
 
 
 def require_fit(checkpoint: Checkpoint, preset: Preset, *, stage: int, role: str) -> None:
     """Refuse a network of another stage, task or size; raises WeightsError."""
     if checkpoint.stage != stage:
-        sees = {1: "stage 1 (sees the ground truth)", 2: "stage 2 (for use)"}
+        names = {1: "stage 1 (sees the ground truth)", 2: "stage 2 (for inference)"}
         raise WeightsError(
-            f"{role} is of {sees[checkpoint.stage]}; {preset.name} wants one of {sees[stage]}"
+            f"{role} is of {names[checkpoint.stage]}; {preset.name} needs one of {names[stage]}"
         )
     if checkpoint.task != preset.task.name:
         raise WeightsError(
@@ -120,25 +128,25 @@ def require_fit(checkpoint: Checkpoint, preset: Preset, *, stage: int, role: str
 
 
 def differences(found: DiffIRConfig, wanted: DiffIRConfig) -> list[str]:
-    """In words, the numbers in which two networks differ."""
-    numbers = asdict(wanted)
+    """The settings in which two networks differ, as phrases."""
+    values = asdict(wanted)
     return [
-        f"{name} {value} found, {numbers[name]} wanted"
+        f"{name} {value} found, {values[name]} wanted"
         for name, value in asdict(found).items()
-        if value != numbers[name]
+        if value != values[name]
     ]
 
 
 def require_losses(preset: Preset, recipe: Recipe) -> None:
-    """Refuse losses of masks without a mask, and those whose networks are not on this machine."""
+    """Refuse losses that need a mask without one, and those whose weights are not found."""
     phases = recipe.phases().values()
-    wants_mask = isinstance(recipe.pixel_loss, MaskedL1) or any(
+    needs_mask = isinstance(recipe.pixel_loss, MaskedL1) or any(
         phase.adversary and phase.adversary.mask_as_target for phase in phases
     )
-    if wants_mask and not preset.task.wants_mask:
+    if needs_mask and not preset.task.wants_mask:
         raise RecipeError(
             f"a loss with masks found for task {preset.task.name}, which has none; "
-            f"take pixel_l1, and an adversary without mask_as_target"
+            f"choose pixel_l1, and an adversary without mask_as_target"
         )
     require_perceptual(phases)
     for phase in phases:
@@ -148,7 +156,7 @@ def require_losses(preset: Preset, recipe: Recipe) -> None:
 
 
 def require_perceptual(phases: Iterable[Phase]) -> None:
-    """Refuse perceptual losses whose networks are not on this machine; raises WeightsError."""
+    """Raise WeightsError for perceptual losses whose weights are not on this machine."""
     files = {"vgg19": VGG19_WEIGHTS, "dilated_resnet50": ADE20K_WEIGHTS}
     for kind in {phase.perceptual.kind for phase in phases if phase.perceptual}:
         try:

@@ -1,4 +1,4 @@
-"""What is wrong with a restored picture: pixels, features, and what a discriminator says."""
+"""The loss terms of a recipe: on pixels, features, discriminator logits and IPRs."""
 
 from collections.abc import Callable
 from functools import partial
@@ -31,7 +31,7 @@ from diffir.recipe import (
 )
 
 Terms = dict[str, Tensor]
-"""Losses by name, weighted: their sum is minimised, and each is logged."""
+"""Weighted losses by name: their sum is minimised, and each is logged."""
 
 
 def pixel_term(settings: PixelLoss, restored: Tensor, batch: Batch) -> Tensor:
@@ -47,18 +47,18 @@ def pixel_term(settings: PixelLoss, restored: Tensor, batch: Batch) -> Tensor:
     return settings.weight * pixel_l1(restored, batch.gt)
 
 
-def ipr_term(settings: IPRLoss, guessed: Tensor, true: Tensor) -> Tensor:
-    """L_diff of guessed IPRs (B, 4C'), weighted."""
+def ipr_term(settings: IPRLoss, predicted: Tensor, true: Tensor) -> Tensor:
+    """L_diff of predicted IPRs (B, 4C'), weighted."""
     kinds: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
         "ipr_l1": ipr_l1,
         "ipr_l2": ipr_l2,
         "ipr_kl": partial(ipr_kl, temperature=settings.temperature),
     }
-    return settings.weight * kinds[settings.kind](guessed.float(), true.float())
+    return settings.weight * kinds[settings.kind](predicted.float(), true.float())
 
 
 def variety_terms(ipr: Tensor, weights: dict[str, float]) -> Terms:
-    """What keeps the IPRs (B, 4C') of a whole batch from being alike, weighted, by name."""
+    """Terms that keep the IPRs (B, 4C') of a whole batch apart, weighted, by name."""
     kinds = {
         "ipr_variance": ipr_variance,
         "ipr_covariance": ipr_covariance,
@@ -68,10 +68,10 @@ def variety_terms(ipr: Tensor, weights: dict[str, float]) -> Terms:
 
 
 def perceptual_loss(settings: Perceptual) -> nn.Module:
-    """The network whose features are compared, with weights from this machine.
+    """A perceptual loss, with weights found on this machine.
 
     Raises:
-        WeightsError: when they are not here, naming the file and where it can be had.
+        WeightsError: when they are missing, naming the file and its address.
     """
     if isinstance(settings, VGG19Features):
         return PerceptualLoss(load_vgg19(), settings.layer_weights, settings.style_weight)
@@ -79,7 +79,7 @@ def perceptual_loss(settings: Perceptual) -> nn.Module:
 
 
 class RestorationLoss(nn.Module):
-    """The terms that judge what the restorer made."""
+    """The terms of restored pictures."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class RestorationLoss(nn.Module):
         perceptual: Perceptual | None = None,
         judged: Callable[[Tensor, Batch], Terms] | None = None,
     ) -> None:
-        """Build; `judged` gives the terms of a discriminator, which rests meanwhile."""
+        """Build; `judged` gives the adversarial terms, without training the discriminator."""
         super().__init__()
         self.pixel = pixel
         self.perceptual = perceptual_loss(perceptual) if perceptual else None
@@ -95,7 +95,7 @@ class RestorationLoss(nn.Module):
         self.judged = judged
 
     def forward(self, restored: Tensor, batch: Batch) -> Terms:
-        """Terms of (B, 3, H, W) beside the batch's ground truth."""
+        """Terms of restored pictures (B, 3, H, W) and the batch's ground truth."""
         terms: Terms = {self.pixel.kind: pixel_term(self.pixel, restored, batch)}
         if self.perceptual is not None:
             terms["perceptual"] = self.perceptual_weight * self.perceptual(restored, batch.gt)

@@ -10,7 +10,7 @@ from .runs import PHASES, Line, numbers_of
 
 Numbers = NDArray[np.float64]
 Pick = Callable[[Line], dict[str, float]]
-"""The values of a line that belong together, by name."""
+"""Selects some values of a line, by name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,10 +19,10 @@ class Span:
 
     phase: str
     first: int
-    """Steps of all phases before."""
+    """Steps of all earlier phases."""
     last: int
     lines: list[Line]
-    """What was told of it."""
+    """Its lines of the log."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,18 +31,18 @@ class Curve:
 
     name: str
     steps: Numbers
-    """(N,), rising, counted through all phases."""
+    """(N,), rising, counted over all phases."""
     values: Numbers
     """(N,), finite."""
 
 
 def spans_of(lines: Iterable[Line]) -> list[Span]:
-    """The phases that something was told of, one after the other; unknown ones last."""
-    told: dict[str, list[Line]] = {phase: [] for phase in PHASES}
+    """The phases in the log, one after the other; unknown ones last."""
+    by_phase: dict[str, list[Line]] = {phase: [] for phase in PHASES}
     for line in lines:
-        told.setdefault(line["phase"], []).append(line)
+        by_phase.setdefault(line["phase"], []).append(line)
     spans: list[Span] = []
-    for phase, of_phase in told.items():
+    for phase, of_phase in by_phase.items():
         if of_phase:
             first = spans[-1].last if spans else 0
             last = first + max(line["step"] for line in of_phase)
@@ -51,7 +51,7 @@ def spans_of(lines: Iterable[Line]) -> list[Span]:
 
 
 def curves_of(spans: Iterable[Span], pick: Pick) -> list[Curve]:
-    """A curve of each name in each phase, in the order in which they are met."""
+    """A curve for each name in each phase, in order of appearance."""
     curves = []
     for span in spans:
         points: dict[str, list[tuple[int, float]]] = {}
@@ -65,7 +65,7 @@ def curves_of(spans: Iterable[Span], pick: Pick) -> list[Curve]:
 
 
 def beginning(prefix: str) -> Pick:
-    """Picks what has a name that begins so."""
+    """Picks the values whose names begin with a prefix."""
 
     def pick(line: Line) -> dict[str, float]:
         return {key: x for key, x in numbers_of(line).items() if key.startswith(prefix)}
@@ -74,7 +74,7 @@ def beginning(prefix: str) -> Pick:
 
 
 def running_mean(values: Numbers, reach: int) -> Numbers:
-    """The mean of each value, `reach` before it and as many after; of fewer at the ends. (N,)."""
+    """The mean of each value and up to `reach` values before and after it, (N,)."""
     sums = np.concatenate([[0.0], np.cumsum(values)])
     here = np.arange(len(values))
     low, high = np.maximum(here - reach, 0), np.minimum(here + reach + 1, len(values))

@@ -1,4 +1,4 @@
-"""The exponential moving average of a network's parameters: what is validated, saved and used."""
+"""The exponential moving average (EMA) of a network, which is validated, saved and used."""
 
 import copy
 from typing import TypeVar
@@ -20,4 +20,4 @@ def update_average(average: nn.Module, network: nn.Module, decay: float) -> None
     ours = [parameter.detach() for parameter in network.parameters()]
     torch._foreach_lerp_(list(average.parameters()), ours, 1 - decay)
     for mean, buffer in zip(average.buffers(), network.buffers(), strict=True):
-        mean.lerp_(buffer, 1 - decay)  # running moments, which belong to averaged weights
+        mean.lerp_(buffer, 1 - decay)  # running moments have to match the averaged weights

@@ -1,4 +1,4 @@
-"""On what a run trains: one CPU or GPU, or several processes that share each batch."""
+"""The devices of a run: one CPU or GPU, or several processes that share each batch."""
 
 import os
 import warnings
@@ -24,29 +24,30 @@ def opened_fabric(
     """Fabric for a device; the processes are not started yet (`launch` does that).
 
     Args:
-        device: the kind of device, and which one if it is one.
-        processes: of each node that share a batch, a GPU each; without, what torchrun or SLURM
-            say, else 1.
-        nodes: computers.
-        shard: whether each process holds only its share of weights, moments and average.
+        device: the type of device, with its index if it is only one.
+        processes: per node, one GPU each; by default as torchrun or SLURM set it, else 1.
+        nodes: number of computers.
+        shard: whether to shard weights, moments and average over the processes.
 
     Raises:
-        DeviceError: when there are not so many devices, or nobody to share with.
+        DeviceError: when there are too few devices, or sharding has only one process.
         MissingLibraryError: when training's libraries are not installed.
     """
     with needed("train", "training"):
         from lightning_fabric import Fabric
-    count = processes or told_processes()
+    count = processes or processes_from_environment()
     if device.type == "cuda" and count > torch.cuda.device_count():
         raise DeviceError(
-            f"{count} processes asked for and {torch.cuda.device_count()} GPUs found; "
-            f"each process wants one"
+            f"{count} processes requested and {torch.cuda.device_count()} GPUs found; "
+            f"each process needs one"
         )
     if device.type == "mps" and count > 1:
-        raise DeviceError(f"{count} processes asked for on MPS; there it can be only one")
+        raise DeviceError(f"{count} processes requested on MPS; use one")
     world = count * nodes
     if shard and world == 1:
-        raise DeviceError("--shard found with one process; give it several (--devices 2), or none")
+        raise DeviceError(
+            "--shard found with one process; use several (--devices 2), or leave it out"
+        )
     single = world == 1 and device.type == "cuda"
     strategy = sharded_parallel(world) if shard else data_parallel() if world > 1 else "auto"
     return Fabric(
@@ -54,12 +55,12 @@ def opened_fabric(
         devices=[device.index or 0] if single else count,
         num_nodes=nodes,
         strategy=strategy,
-        precision="32-true",  # autocast is the learner's: here it would round GT, too
+        precision="32-true",  # the learner does autocast; Fabric's would round GT, too
     )
 
 
 def data_parallel() -> "DDPStrategy":
-    """Gradients averaged over processes; buffers are equal in all, so they are not sent around."""
+    """DDP without broadcasting buffers, which are the same in all processes."""
     from lightning_fabric.strategies.ddp import DDPStrategy
 
     # In channels last a gradient's strides may differ from its bucket's, which costs a copy
@@ -70,7 +71,7 @@ def data_parallel() -> "DDPStrategy":
     return DDPStrategy(**options)
 
 
-def told_processes() -> int:
-    """The processes of this node that torchrun or SLURM started, else 1."""
-    told = os.environ.get("LOCAL_WORLD_SIZE") or os.environ.get("SLURM_NTASKS_PER_NODE")
-    return int(told) if told and told.isdigit() else 1
+def processes_from_environment() -> int:
+    """The number of processes that torchrun or SLURM started on this node, else 1."""
+    count = os.environ.get("LOCAL_WORLD_SIZE") or os.environ.get("SLURM_NTASKS_PER_NODE")
+    return int(count) if count and count.isdigit() else 1

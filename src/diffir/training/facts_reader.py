@@ -1,4 +1,4 @@
-"""What is known of how LQ was made, read off Z by one linear layer: a loss that keeps it in Z."""
+"""A loss that keeps the parameters of the degradation ("facts") in Z: a linear layer reads them."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from diffir.data.draws import Draws, Facts
 from diffir.data.facts import Numbers, labels_of, words_of
 from diffir.errors import RecipeError
 
-SAMPLE = 32  # pictures, by which is told how large facts are and how far they differ
+SAMPLE = 32  # pictures from which the mean and standard deviation of facts are estimated
 
 
 class FactsReader(nn.Module):
@@ -22,8 +22,8 @@ class FactsReader(nn.Module):
 
         Args:
             degradation: how LQ is made.
-            scale: how much larger GT is than LQ.
-            side: of the crops of GT, as large as facts are drawn for.
+            scale: size of GT relative to LQ.
+            side: of the crops of GT for which facts are drawn.
             ipr_dim: 4C'.
 
         Raises:
@@ -38,7 +38,7 @@ class FactsReader(nn.Module):
         if not self.names:
             raise RecipeError(
                 "facts_weight found with a degradation that does the same to all pictures; "
-                "leave it out, or widen what is drawn"
+                "leave it out, or widen the degradation's ranges"
             )
         self.mean: Tensor
         self.std: Tensor
@@ -48,12 +48,12 @@ class FactsReader(nn.Module):
         self.layer = nn.Linear(ipr_dim, len(self.names))
 
     def forward(self, ipr: Tensor, facts: Sequence[Facts]) -> Tensor:
-        """The mean squared error of all facts (B, number of facts), 0 for one that isn't known.
+        """The mean squared error of all facts (B, number of facts), 0 for unknown ones.
 
-        Unknown ones count in the mean, so that a batch may be cut into parts or over processes.
+        Unknown ones count in the mean, so that a batch may be split into parts or over processes.
 
         Raises:
-            ValueError: when the facts are not one for each Z.
+            ValueError: when there is not one entry of facts for each Z.
         """
         if len(facts) != len(ipr):
             raise ValueError(f"{len(facts)} facts found for {len(ipr)} pictures; give one for each")
@@ -63,11 +63,11 @@ class FactsReader(nn.Module):
         return errors.square().mean()
 
     def knows_of(self, facts: Sequence[Facts]) -> bool:
-        """Whether a fact is known of any of these pictures."""
+        """Whether any fact of these pictures is known."""
         return bool(self.standardised(facts).isfinite().any())
 
     def standardised(self, facts: Sequence[Facts]) -> Tensor:
-        """(B, number of facts), NaN where one is not known."""
+        """Facts with mean 0 and variance 1, (B, number of facts), NaN where unknown."""
         labels = labels_of(facts, self.words)
         unknown: Numbers = np.full(len(facts), np.nan)
         columns = [torch.from_numpy(labels.get(name, unknown)).float() for name in self.names]
@@ -75,11 +75,11 @@ class FactsReader(nn.Module):
 
 
 def sample_of(degradation: MakesPairs, scale: int, side: int) -> list[Facts]:
-    """The facts of pictures of nothing, each alone, for what a batch shares would not differ."""
+    """Facts drawn for gray pictures, one by one, as a batch would share some of them."""
     side += 2 * degradation.margin(scale)
-    nothing = torch.full((1, 3, side, side), 0.5)
+    gray = torch.full((1, 3, side, side), 0.5)
     return [
         fact
         for index in range(SAMPLE)
-        for fact in degradation.batch(nothing, scale, Draws((0,), (index,), alone=True)).facts
+        for fact in degradation.batch(gray, scale, Draws((0,), (index,), alone=True)).facts
     ]

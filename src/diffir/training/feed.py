@@ -1,4 +1,4 @@
-"""Where a run's batches come from, and whether they can be made as the recipe says."""
+"""The source of a run's batches, checked against the recipe."""
 
 from collections.abc import Iterable
 
@@ -21,12 +21,12 @@ def feed_of(
     processes: int = 1,
     accumulate: int = 1,
 ) -> Feed:
-    """Where the batches of a preset's training come from.
+    """The source of the batches of a preset's training.
 
     Raises:
-        RecipeError: when the network can't learn from such crops or such a degradation, or
-            batches do not divide over the processes and their parts.
-        DataError: when the data can't be learnt from: a mistake is better known now than in hours.
+        RecipeError: when crops or degradation do not fit the network, or batches do not divide
+            over the processes and their parts.
+        DataError: when the data is unusable.
     """
     recipe = recipe_of(preset)
     mismatch = unfit(recipe.degradation, preset.task.name, preset.config.scale)
@@ -36,7 +36,7 @@ def feed_of(
         require_sizes(preset, *sizes, processes, accumulate)
     source = open_sets(data_sets(data), scale=preset.config.scale, on_bad=on_bad)
     if source.has_pairs() and isinstance(recipe.degradation, Holes):
-        raise DataError("pairs of LQ and GT found; inpainting makes its own, so give GT alone")
+        raise DataError("pairs of LQ and GT found; inpainting makes its own LQ, so give only GT")
     feed = Feed(
         source=source,
         degradation=recipe.degradation,
@@ -53,10 +53,10 @@ def feed_of(
 def require_sizes(
     preset: Preset, lq_size: int, batch_size: int, processes: int, accumulate: int
 ) -> None:
-    """Refuse crops and batches that can't be made; raises RecipeError."""
+    """Raise RecipeError for sizes of crops and batches that do not fit."""
     degradation, multiple = recipe_of(preset).degradation, preset.config.multiple_of
     if lq_size % multiple:
-        raise RecipeError(f"lq_size {lq_size} found; {preset.name} wants a multiple of {multiple}")
+        raise RecipeError(f"lq_size {lq_size} found; {preset.name} needs a multiple of {multiple}")
     if batch_size % (processes * accumulate):
         shares = f"{processes} processes" + (f" × {accumulate} parts" if accumulate > 1 else "")
         raise RecipeError(
@@ -65,5 +65,5 @@ def require_sizes(
     pool_size = degradation.pool_size if isinstance(degradation, SecondOrder) else 0
     if 0 < pool_size < batch_size // processes:
         raise RecipeError(
-            f"batch_size {batch_size // processes} found; the pair pool holds {pool_size}"
+            f"batch_size {batch_size // processes} found; the pair pool holds only {pool_size}"
         )

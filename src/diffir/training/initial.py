@@ -1,4 +1,4 @@
-"""What the makers of the IPR begin with."""
+"""Initialisation of the parts that produce the IPR."""
 
 from torch import nn
 
@@ -9,11 +9,10 @@ MAKERS = ("cpen", "narrow", "widen", "denoiser")
 
 
 def he_initialised(model: DiffIRS1 | DiffIRS2) -> None:
-    """Give CPEN and denoiser the weights of He et al. (arXiv 1502.01852), biases of 0.
+    """Initialise CPEN and denoiser as He et al. (arXiv 1502.01852), with biases of 0.
 
-    Under PyTorch's usual weights every layer shrinks what differs between pictures, and biases add
-    the same to all: Z is nearly a constant before anything is learnt. A learnt constant gets the
-    size that such a Z has.
+    With PyTorch's default, every layer shrinks the differences between pictures and adds a common
+    bias, so that Z is almost constant at first. A learned constant gets the size of such a Z.
     """
     if isinstance(model.cpen, ConstantIPR):
         nn.init.normal_(model.cpen.ipr)
@@ -24,4 +23,4 @@ def he_initialised(model: DiffIRS1 | DiffIRS2) -> None:
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
     if isinstance(model, DiffIRS2) and model.config.denoiser_residual:
-        model.denoiser.begin_with_the_condition()
+        model.denoiser.zero_last_layer()

@@ -1,4 +1,4 @@
-"""Learner: a stage under Fabric with its optimizer; one call is one step."""
+"""Learner: a stage set up with Fabric, and its optimizer; one call is one step."""
 
 import re
 from collections.abc import Sequence
@@ -12,19 +12,19 @@ from .criteria import Terms
 from .sharding import whole
 
 OF_THE_PRIOR = re.compile(r"model\.(cpen|narrow|widen|dirformer\..*\.modulation[12])\..*")
-"""Parameters that make the IPR or take it, by their name in a stage."""
+"""Names, in a stage, of the parameters that produce or use the IPR."""
 
 
 class Learner:
-    """What turns the terms of a stage into a step of its parameters.
+    """Minimises the terms of a stage, step by step.
 
     Args:
         fabric: devices and processes.
-        stage: gives (terms, whatever else) for the arguments of a part of a batch.
+        stage: returns (terms, another value) for the arguments of a part of a batch.
         learning_rate, adam_betas: of Adam.
         clip: largest norm of the gradient.
         bfloat16: whether the stage runs under autocast.
-        compiled: whether torch.compile makes it faster, after minutes of looking for how.
+        compiled: whether to use torch.compile.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Learner:
         if compiled:
             stage.compile()
         self.module = fabric.setup_module(stage)
-        groups = groups_of(stage)  # of shares, where sharded
+        groups = groups_of(stage)  # after setup, which may shard the parameters
         self.factors = [factor for factor, _ in groups]
         adam = torch.optim.Adam(
             [{"params": parameters} for _, parameters in groups],
@@ -56,11 +56,11 @@ class Learner:
         self.optimizer = optimizer
 
     def step(self, parts: Sequence[tuple[Any, ...]], rate: float) -> tuple[Terms, list[Any]]:
-        """Learn from a batch in parts, whose gradients are averaged.
+        """Make one step on a batch in parts, whose gradients are averaged.
 
         Returns:
-            The mean of each term over the parts, with the norm of the `gradient`, and what else
-            the stage gave for each part.
+            The mean of each term over the parts, with the norm of the `gradient`, and the stage's
+            other value for each part.
         """
         for factor, group in zip(self.factors, self.optimizer.param_groups, strict=True):
             group["lr"] = factor * rate
@@ -78,14 +78,14 @@ class Learner:
         return mean_of(seen) | {"gradient": norm}, others
 
     def forward(self, part: tuple[Any, ...]) -> tuple[Terms, Any]:
-        """The stage's answer in its precision; terms are float32."""
+        """The stage's output, in its precision; terms are float32."""
         device = self.fabric.device.type
         with torch.autocast(device, torch.bfloat16, enabled=self.bfloat16):
             terms, other = self.module(*part)
         return {name: term.float() for name, term in terms.items()}, other
 
     def gradient_norm(self) -> Tensor:
-        """The norm of the gradient, which is scaled down where it is beyond the largest."""
+        """The norm of the gradient before clipping it."""
         if self.clip is None:
             gradients = [p.grad for p in self.stage.parameters() if p.grad is not None]
             return whole(nn.utils.get_total_norm(gradients))
@@ -97,13 +97,13 @@ class Learner:
 
 
 def groups_of(stage: nn.Module) -> list[tuple[float, list[nn.Parameter]]]:
-    """What learns in a stage, by how fast, in units of the rate."""
-    learning = {name: p for name, p in stage.named_parameters() if p.requires_grad}
+    """The trainable parameters of a stage by the factor on their learning rate."""
+    trainable = {name: p for name, p in stage.named_parameters() if p.requires_grad}
     factor = getattr(stage, "prior_rate", 1.0)
     if factor == 1:
-        return [(1.0, [*learning.values()])]
+        return [(1.0, [*trainable.values()])]
     others, prior = list[nn.Parameter](), list[nn.Parameter]()
-    for name, parameter in learning.items():
+    for name, parameter in trainable.items():
         (prior if OF_THE_PRIOR.fullmatch(name) else others).append(parameter)
     return [(1.0, others), (factor, prior)]
 

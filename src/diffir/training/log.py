@@ -1,4 +1,4 @@
-"""What a run tells: lines of JSON for programs, and TensorBoard and pictures for people."""
+"""The logs of a run: lines of JSON, TensorBoard, and pictures."""
 
 import json
 import math
@@ -19,29 +19,29 @@ from .runs import LOG, PHASES, Line, read_log
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-PICTURES_KEPT = 3  # of each name in a phase: the newest; TensorBoard keeps more of them
+PICTURES_KEPT = 3  # newest of each name in a phase; TensorBoard keeps more
 
 
 class RunLog:
-    """Tells of a run in its folder, on the main process only.
+    """Writes the logs of a run into its folder, on the main process only.
 
-    `log.jsonl` holds one report a line, `tensorboard/<phase>` the same and pictures, `pictures/`
-    the newest pictures as PNG. All of it is on its way to the disk when a method returns.
+    `log.jsonl` has one report per line, `tensorboard/<phase>` the same and pictures, `pictures/`
+    the newest pictures as PNG. Everything is flushed when a method returns.
 
-    Raises DiffIRError where TensorBoard is not installed.
+    Raises MissingLibraryError where TensorBoard is not installed.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._open = writer_class()  # now, for a mistake is better known now than in hours
+        self._open = writer_class()  # import now, to fail early
         self._writers: dict[str, SummaryWriter] = {}
         self._purge: dict[str, int] = {}
 
     def rewind(self, phase: str, step: int) -> None:
-        """Forget what a killed run told of a phase after the step it resumes at.
+        """Remove what a killed run logged of a phase after the step at which it resumes.
 
-        At step 0 that is all of it. What was told of later phases goes, too; so this is for the
-        phase that goes on, not for those that are done.
+        At step 0 that is everything. Later phases are removed, too, so call this for the phase that
+        resumes, not for finished ones.
         """
         later = later_than(phase)
 
@@ -58,7 +58,7 @@ class RunLog:
             self._purge[name] = step + 1 if name == phase and step else 0
 
     def scalars(self, phase: str, step: int, values: Mapping[str, float]) -> None:
-        """One report: a line of the log, and the same to TensorBoard; not finite is null."""
+        """Log one report as a line and in TensorBoard; values that are not finite become null."""
         numbers = {key: float(value) for key, value in values.items()}
         with (self.folder / LOG).open("a", encoding="utf-8") as file:
             file.write(text_of({"phase": phase, "step": step, **numbers}))
@@ -68,7 +68,7 @@ class RunLog:
         writer.flush()
 
     def picture(self, phase: str, step: int, name: str, picture: Tensor) -> None:
-        """A picture, (3, H, W) in [0, 1]; of each name, the PNG files of the newest 3 steps stay.
+        """Log a picture, (3, H, W) in [0, 1]; the newest 3 PNG files of each name are kept.
 
         Raises PictureError where it can't be written.
         """
@@ -76,11 +76,11 @@ class RunLog:
         writer = self._writer(phase)
         writer.add_image(name, pixels, step, dataformats="HWC")
         writer.flush()
-        plain = re.sub(r"[^\w.-]", "_", name)  # a name like set/picture is no path
+        plain = re.sub(r"[^\w.-]", "_", name)  # names may contain slashes
         folder = self.folder / "pictures"
         Picture.from_array(pixels).save(folder / f"{phase}-{step}-{plain}.png")
-        told = pictures_in(folder)
-        steps = [at for _, of_phase, at, of in told if (of_phase, of) == (phase, plain)]
+        found = pictures_in(folder)
+        steps = [at for _, of_phase, at, of in found if (of_phase, of) == (phase, plain)]
         for at in sorted(steps)[:-PICTURES_KEPT]:
             (folder / f"{phase}-{at}-{plain}.png").unlink(missing_ok=True)
 
@@ -106,19 +106,19 @@ def writer_class() -> "type[SummaryWriter]":
 
 
 def later_than(phase: str) -> tuple[str, ...]:
-    """The phases after one; none after a phase that has no place among them."""
+    """The phases after one; none after an unknown one."""
     return PHASES[PHASES.index(phase) + 1 :] if phase in PHASES else ()
 
 
 def forget_lines(path: Path, kept: Callable[[str, int], bool]) -> None:
-    """Leave in a log the whole lines whose phase and step are to be kept."""
+    """Remove all lines of a log but the whole ones whose phase and step are `kept`."""
     if path.exists():
         lines = [line for line in read_log(path) if kept(line["phase"], line["step"])]
         write_whole("".join(map(text_of, lines)).encode(), path)
 
 
 def text_of(line: Line) -> str:
-    """A line of the log. JSON knows no NaN, and many readers refuse Python's."""
+    """A line of the log, with null for NaN, which JSON does not have."""
     finite = {
         key: None if isinstance(value, float) and not math.isfinite(value) else value
         for key, value in line.items()
@@ -127,8 +127,8 @@ def text_of(line: Line) -> str:
 
 
 def pictures_in(folder: Path) -> Iterator[tuple[Path, str, int, str]]:
-    """The pictures told: file, phase, step, name."""
-    for path in [*folder.glob("*.png")]:  # all found before any goes
+    """The pictures in a folder: file, phase, step, name."""
+    for path in [*folder.glob("*.png")]:  # a list, as the caller may delete files
         match = re.fullmatch(r"(\w+)-(\d+)-(.+)", path.stem)
         if match:
             yield path, match[1], int(match[2]), match[3]

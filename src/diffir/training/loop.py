@@ -31,8 +31,8 @@ from .state import States
 logger = logging.getLogger(__name__)
 
 Part = tuple[Batch, Noise]
-"""What a stage learns from at once: some pictures of a batch, and the noise drawn for them."""
-AGREE_EVERY = 10  # steps after which processes tell each other that one was asked to stop
+"""Some pictures of a batch, and the noise drawn for them."""
+AGREE_EVERY = 10  # steps between exchanges of whether any process was asked to stop
 
 
 def run_phase(
@@ -43,10 +43,10 @@ def run_phase(
     run: Run,
     adversary: DiscriminatorStage | None = None,
 ) -> nn.Module:
-    """Train one phase to its end, from its saved state where there is one, and return the average.
+    """Train one phase to its end, from its saved state if there is one, and return the average.
 
-    The same recipe gives the same weights on the same machine, stopped and resumed or not: every
-    draw comes from (seed, phase, step, index in the global batch).
+    The same recipe gives the same weights on the same machine, interrupted or not: every draw
+    comes from (seed, phase, step, index in the global batch).
 
     Raises:
         RecipeError: when the training diverges or its discriminator wins, naming the step.
@@ -57,7 +57,7 @@ def run_phase(
 
 
 class PhaseRun:
-    """A phase under way: all that changes while it runs."""
+    """A running phase: everything that changes during it."""
 
     def __init__(
         self,
@@ -76,19 +76,21 @@ class PhaseRun:
         average = average_of(stage.model).to(self.fabric.device)
         self.learner = self.learner_of(stage, self.phase.learning_rate, self.phase.adam_betas)
         self.average = average_like(average, stage.model)
-        self.opponent: Learner | None = None
+        self.discriminator: Learner | None = None
         if adversary is not None:
             rate, betas = adversary.settings.learning_rate, adversary.settings.adam_betas
-            self.opponent = self.learner_of(adversary, rate, betas)
+            self.discriminator = self.learner_of(adversary, rate, betas)
         self.stream = Stream(feed, self.phase.sizes, self.seed)
         self.states = States(run.folder, name)
         self.log = RunLog(run.folder) if self.fabric.is_global_zero else None
         self.guard = guard_of(name, adversary)
         self.best = -float("inf")
+        """The highest PSNR so far, on `best_on`."""
+        self.best_on = [*run.validated_on]
         self.window: list[Terms] = []
 
     def learner_of(self, stage: nn.Module, rate: float, betas: tuple[float, float]) -> Learner:
-        """A stage with its optimizer, in the recipe's precision where the device has it."""
+        """A stage with its optimizer, in the recipe's precision where the device supports it."""
         return Learner(
             self.fabric,
             stage,
@@ -100,7 +102,7 @@ class PhaseRun:
         )
 
     def to_the_end(self) -> nn.Module:
-        """All steps that are left."""
+        """Train all remaining steps."""
         run, steps, start = self.run, self.phase.steps, self.resume()
         began = time.monotonic()
         batches = self.stream.batches(start, steps)
@@ -117,7 +119,7 @@ class PhaseRun:
                 self.save(done)
             if stopping:
                 raise StoppedError(
-                    f"stopped after step {done} of {self.name}; the same command goes on"
+                    f"stopped after step {done} of {self.name}; the same command resumes the run"
                 )
         if self.log:
             self.log.close()
@@ -125,40 +127,40 @@ class PhaseRun:
         return whole_network(self.average)
 
     def step(self, step: int, batch: Batch) -> Terms:
-        """One step of the network, and of its discriminator where it has one."""
+        """One step of the network, and of its discriminator if it has one."""
         parts = [*self.parts(batch, self.stream.steps.draws(step))]
         if self.phase.adversary is None:
-            return self.learn(step, parts)[0]
+            return self.network_step(step, parts)[0]
         if step < self.phase.adversary.warmup_steps:
             with torch.no_grad():
                 restored = [self.learner.forward(part)[1] for part in parts]
-            return self.oppose(step, parts, restored)
-        terms, restored = self.learn(step, parts)
-        return {**self.oppose(step, parts, restored), **terms}
+            return self.discriminator_step(step, parts, restored)
+        terms, restored = self.network_step(step, parts)
+        return {**self.discriminator_step(step, parts, restored), **terms}
 
-    def learn(self, step: int, parts: list[Part]) -> tuple[Terms, list[Tensor]]:
-        """The network's step, and its average's; the terms, and what was restored."""
-        learnt = self.learner.step(parts, learning_rate(self.phase, step))
+    def network_step(self, step: int, parts: list[Part]) -> tuple[Terms, list[Tensor]]:
+        """Update the network and its average; returns the terms and the restored pictures."""
+        terms, restored = self.learner.step(parts, learning_rate(self.phase, step))
         decay = min(self.recipe.ema_decay, (step + 1) / (step + 10))
         update_average(self.average, self.stage.model, decay)
-        return learnt
+        return terms, restored
 
-    def oppose(self, step: int, parts: list[Part], restored: list[Tensor]) -> Terms:
-        """The discriminator's step on the same pictures."""
-        assert self.opponent is not None
+    def discriminator_step(self, step: int, parts: list[Part], restored: list[Tensor]) -> Terms:
+        """Update the discriminator on the same pictures; returns its terms."""
+        assert self.discriminator is not None
         assert self.phase.adversary is not None
         with_r1 = step % self.phase.adversary.r1_every == 0
-        judged = [
+        pairs = [
             (part[0], made.detach(), with_r1) for part, made in zip(parts, restored, strict=True)
         ]
         share = learning_rate(self.phase, step) / self.phase.learning_rate
         rate = share * self.phase.adversary.learning_rate
-        terms, accuracies = self.opponent.step(judged, rate)
-        del terms["gradient"]  # the one that is watched is the network's
+        terms, accuracies = self.discriminator.step(pairs, rate)
+        del terms["gradient"]  # the guard checks the network's
         return terms | {"accuracy": torch.stack(accuracies).mean()}
 
     def parts(self, batch: Batch, draws: Draws) -> Iterator[Part]:
-        """A batch (the share of this process) in parts, each with its noise, on the device."""
+        """A batch (this process's share) in parts, each with its noise, on the device."""
         size, device = len(batch.gt), self.fabric.device
         length = -(-size // self.run.accumulate)
         for first in range(0, size, length):
@@ -168,7 +170,7 @@ class PhaseRun:
             yield batch.part(part).map(partial(placed, device=device)), noise
 
     def stopping(self, done: int) -> bool:
-        """Whether to stop now: all processes do at the same step, whichever was asked."""
+        """Whether to stop now; all processes stop at the same step, whichever was asked to."""
         if self.fabric.world_size == 1:
             return self.run.stop.is_set()
         if done % AGREE_EVERY:
@@ -177,7 +179,7 @@ class PhaseRun:
         return bool(self.fabric.all_reduce(asked, reduce_op="sum"))
 
     def report(self, done: int, pace: float) -> None:
-        """Check the steps since the last report, and tell of them: people, the log, TensorBoard.
+        """Check the steps since the last report, and write them to the logs.
 
         Raises:
             RecipeError: when the training has gone wrong.
@@ -191,7 +193,7 @@ class PhaseRun:
         facts = {"rate": rate, "seconds": pace, "memory": memory}
         self.log.scalars(self.name, done, {**means, **facts})
         logger.info(
-            "%s %d/%d  %s  rate %.1e  %.2f s a step, %.1f GB, %s left",
+            "%s %d/%d  %s  rate %.1e  %.2f s per step, %.1f GB, %s left",
             *(self.name, done, self.phase.steps),
             "  ".join(f"{key} {value:.5f}" for key, value in means.items()),
             *(rate, pace, memory, in_words(pace * (self.phase.steps - done))),
@@ -209,23 +211,23 @@ class PhaseRun:
         return {name: float(mean) for name, mean in shared.items()}
 
     def validate(self, done: int, validate: Validate) -> None:
-        """Score the average, tell of it, keep the best; other processes wait for the first."""
+        """Score the average, log it and keep the best; other processes wait for the first."""
         average = whole_network(self.average)
         if self.log is not None:
             scores, pictures = validate(average, getattr(self.stage, "teacher", None))
             self.log.scalars(self.name, done, scores)
             for name, picture in pictures.items():
                 self.log.picture(self.name, done, name, picture)
-            told = "  ".join(f"{name} {score:.3f}" for name, score in scores.items())
-            logger.info("%s %d  %s", self.name, done, told)
+            words = "  ".join(f"{name} {score:.3f}" for name, score in scores.items())
+            logger.info("%s %d  %s", self.name, done, words)
             if scores["psnr"] > self.best:
                 self.best = scores["psnr"]
                 self.run.keep_best(self.name, average, self.best)
         self.fabric.barrier()
 
     def held(self) -> dict[str, Any]:
-        """What is saved and resumed, by name: networks and optimizers."""
-        learners = {"": self.learner, "opponent_": self.opponent}
+        """The networks and optimizers to save and resume, by name."""
+        learners = {"": self.learner, "opponent_": self.discriminator}  # names of saved states
         held: dict[str, Any] = {"average": self.average}
         if self.stage.reader is not None:
             held["reader"] = self.stage.reader
@@ -236,7 +238,7 @@ class PhaseRun:
         return held
 
     def save(self, done: int) -> None:
-        """Save the state: each process its stream, then the first all that they share."""
+        """Save the state: each process its stream, then the first everything they share."""
         rank = self.fabric.global_rank
         own = {"stream": self.stream.state_dict(), "step": done}
         if rank:
@@ -244,13 +246,14 @@ class PhaseRun:
         shared = {name: full_state(part) for name, part in self.held().items()}
         self.fabric.barrier()
         if rank == 0:
+            best = {"best": self.best, "best_on": self.best_on}
             guard = self.guard.state_dict()
-            self.states.save({**own, **shared, "best": self.best, "guard": guard}, done)
+            self.states.save({**own, **shared, **best, "guard": guard}, done)
             self.states.rotate()
         self.fabric.barrier()
 
     def resume(self) -> int:
-        """Go on from the saved state, if there is one; the step to go on with."""
+        """Load the saved state, if there is one; returns the step to continue with."""
         device, rank = self.fabric.device, self.fabric.global_rank
         state = self.states.newest(device)
         step = 0
@@ -258,28 +261,34 @@ class PhaseRun:
             try:
                 for name, part in self.held().items():
                     load_full_state(part, state[name])
-                step, self.best = int(state["step"]), float(state["best"])
-                if "guard" in state:  # older states lack it
+                step = int(state["step"])
+                self.resume_best(float(state["best"]), state.get("best_on", self.best_on))
+                if "guard" in state:  # older states lack both
                     self.guard.load_state_dict(state["guard"])
             except (KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
                 raise WeightsError(
-                    f"the state of {self.name} in {self.states.folder} is not of this network "
-                    f"({type(error).__name__}); remove it to go on without it"
+                    f"the state of {self.name} in {self.states.folder} does not fit this network "
+                    f"({type(error).__name__}); remove it to start without it"
                 ) from error
             own = self.states.of_rank(step, rank, device) if rank else state
-            if own is not None:  # else begun by fewer processes: its pair pool begins anew
+            if own is not None:  # else there were fewer processes: start with an empty pair pool
                 self.stream.load_state_dict(own["stream"])
-        if rank == 0:  # a kill may have come between saving and this
+        if rank == 0:  # a kill may have come between saving and rotating
             self.states.rotate()
-        if self.log and step < self.phase.steps:  # behind a phase that is done all stays told
+        if self.log and step < self.phase.steps:  # a finished phase keeps its log
             self.log.rewind(self.name, step)
             if step:
-                logger.info("%s goes on at step %d", self.name, step)
+                logger.info("%s resumes at step %d", self.name, step)
         return step
+
+    def resume_best(self, best: float, best_on: list[str]) -> None:
+        """Take over the best score, unless it now would be compared with one on other data."""
+        if self.best_on in ([], best_on):
+            self.best, self.best_on = best, best_on
 
 
 def guard_of(name: str, adversary: DiscriminatorStage | None) -> Guard:
-    """What watches a phase, and its discriminator where it has one."""
+    """The guard of a phase, and of its discriminator if it has one."""
     if adversary is None:
         return Guard(name)
     settings = adversary.settings
@@ -287,12 +296,12 @@ def guard_of(name: str, adversary: DiscriminatorStage | None) -> Guard:
 
 
 def placed(images: Tensor, device: torch.device) -> Tensor:
-    """Pictures where and how the network wants them: in channels last."""
+    """Pictures on the device, in channels last."""
     return images.to(device, memory_format=torch.channels_last)
 
 
 def peak_memory(device: torch.device) -> float:
-    """The most memory that this process has held, in GB; on a GPU, of the GPU."""
+    """Peak memory of the process in GB; on a GPU, of the GPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e9
     return (peak_of_process() or 0) / 1e9

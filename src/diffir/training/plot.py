@@ -1,4 +1,4 @@
-"""A run as one picture: losses, rate, scores and IPR over its steps, phase after phase."""
+"""A plot of a run: losses, rate, scores and IPR over its steps, phase after phase."""
 
 import io
 import itertools
@@ -19,45 +19,45 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's colours, which the colour-blind tell apart; their yellow is faint on white.
+# Okabe and Ito's colour-blind safe colours, without their yellow, which is faint on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#8C6D31")
 INK, GRAY, FAINT = "#333333", "#777777", "#DDDDDD"
 WIDTH, INCHES, DPI = 11, 0.9, 120  # inches across, inches per unit of height, dots per inch
-SMOOTHING = 40  # the running mean reaches one part in so many of a phase to either side
-NEAR = 0.1  # of the width: names of phases that are closer stand at two heights
-NAMED_STEPS = 8  # more reverse steps than this are not all named
+SMOOTHING = 40  # the running mean extends by 1/40 of a phase to either side
+NEAR = 0.1  # of the width: phase names that are closer alternate between two heights
+NAMED_STEPS = 8  # with more reverse steps, only some are in the legend
 
 Colours: TypeAlias = dict[str, str]
-"""Of curves by their names."""
+"""The colours of curves by their names."""
 Draw: TypeAlias = Callable[["Axes", list[Curve], Colours], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """One of the plots that stand under each other."""
+    """One of the plots below each other."""
 
     title: str
     curves: list[Curve]
     colours: Colours
     height: float
-    """Beside that of the others."""
+    """Relative to the others."""
     draw: Draw
 
 
 def plot_run(folder: Path, path: Path) -> None:
-    """Draw what the log of a run tells into a PNG, which appears whole or not at all.
+    """Plot the log of a run into a PNG, written atomically.
 
     Raises:
-        DiffIRError: when nothing was told yet, or matplotlib is not installed.
+        DiffIRError: when nothing was logged yet, or matplotlib is not installed.
         PictureError: when the path does not end in .png.
-        OSError: when the log can't be read or the plot not be written.
+        OSError: when the log can't be read or the plot can't be written.
     """
     if path.suffix.lower() != ".png":
-        raise PictureError(f"{path}: the suffix '{path.suffix}' found; wanted .png for a plot")
+        raise PictureError(f"{path} found; a plot is a PNG, so name it .png")
     spans = spans_of(read_log(folder / LOG))
     panels = panels_of(spans)
     if not panels:
-        raise DiffIRError(f"{folder} has no reports to plot yet; wait for some or name another run")
+        raise DiffIRError(f"{folder} has no reports to plot yet; wait for one or name another run")
     figure = drawn(panels, spans)
     facts = facts_of(folder)
     name = f"{facts[0]}, {folder.resolve().name}" if facts else folder.resolve().name
@@ -68,9 +68,9 @@ def plot_run(folder: Path, path: Path) -> None:
 
 
 def panels_of(spans: list[Span]) -> list[Panel]:
-    """The plots that there is something for."""
+    """The panels that have curves."""
     losses = curves_of(spans, losses_of)
-    signed = {curve.name for curve in losses if curve.values.min() <= 0}  # the hinge's, for one
+    signed = {curve.name for curve in losses if curve.values.min() <= 0}  # for example hinge
     above = [curve for curve in losses if curve.name not in signed]
     below = [curve for curve in losses if curve.name in signed]
     rates, scores = curves_of(spans, beginning("rate")), curves_of(spans, scores_of)
@@ -78,7 +78,7 @@ def panels_of(spans: list[Span]) -> list[Panel]:
     of_score, of_ipr = {**colours_of(scores), "psnr": INK}, ipr_colours(iprs)
     rows: list[tuple[str, list[Curve], Colours, float, Draw]] = [
         ("losses", above, of_loss, 3.4, draw_losses),
-        ("losses that come below 0", below, of_loss, 2, draw_signed_losses),
+        ("losses that fall below 0", below, of_loss, 2, draw_signed_losses),
         ("learning rate", rates, {"rate": INK}, 1.2, draw_rate),
         ("PSNR of validation, dB", scores, of_score, 2.4, draw_scores),
         ("IPR", iprs, of_ipr, 2.4, draw_ipr),
@@ -96,7 +96,7 @@ def drawn(panels: list[Panel], spans: list[Span]) -> "Figure":
         from matplotlib.figure import Figure
     heights = [panel.height for panel in panels]
     size = (WIDTH, 1.2 + INCHES * sum(heights))
-    figure = Figure(figsize=size, layout="constrained")  # no pyplot, hence no window and no state
+    figure = Figure(figsize=size, layout="constrained")  # without pyplot: no window, no state
     grid = {"height_ratios": heights}
     rows = figure.subplots(len(panels), sharex=True, squeeze=False, gridspec_kw=grid)[:, 0]
     for axes, panel in zip(rows, panels, strict=True):
@@ -108,7 +108,7 @@ def drawn(panels: list[Panel], spans: list[Span]) -> "Figure":
 
 
 def dress(axes: "Axes", title: str, spans: list[Span]) -> None:
-    """What all panels have: title, grid, legend, a line between phases."""
+    """Add what all panels have: title, grid, legend, lines between phases."""
     axes.set_title(title, loc="left", fontsize=10, color=INK)
     axes.set_xlim(0, max(1, spans[-1].last))
     axes.xaxis.set_major_formatter(lambda step, _: short(step))
@@ -126,7 +126,7 @@ def dress(axes: "Axes", title: str, spans: list[Span]) -> None:
 
 
 def name_phases(axes: "Axes", spans: list[Span]) -> None:
-    """The names of the phases over their parts of the axis, apart from each other."""
+    """Write the names of the phases above their parts of the axis, without overlap."""
     width, before, raised = max(1, spans[-1].last), -1.0, False
     for span in spans:
         middle = (span.first + span.last) / 2 / width
@@ -135,7 +135,7 @@ def name_phases(axes: "Axes", spans: list[Span]) -> None:
             span.phase,
             (middle, 1),
             xycoords="axes fraction",
-            xytext=(0, 36 if raised else 22),  # above the title of the panel,
+            xytext=(0, 36 if raised else 22),  # above the title of the panel
             textcoords="offset points",
             ha="center",
             color=INK,
@@ -146,19 +146,19 @@ def name_phases(axes: "Axes", spans: list[Span]) -> None:
 
 
 def draw_losses(axes: "Axes", curves: list[Curve], colours: Colours) -> None:
-    """Raw and smoothed, in powers of ten."""
+    """Raw and smoothed curves on a logarithmic axis."""
     axes.set_yscale("log")
     draw_smoothed(axes, curves, colours)
 
 
 def draw_signed_losses(axes: "Axes", curves: list[Curve], colours: Colours) -> None:
-    """Raw and smoothed, for which there is no logarithm."""
+    """Raw and smoothed curves on a linear axis."""
     axes.axhline(0, color=GRAY, linewidth=0.8)
     draw_smoothed(axes, curves, colours)
 
 
 def draw_smoothed(axes: "Axes", curves: list[Curve], colours: Colours) -> None:
-    """The running mean of each curve, and faint behind it what it is a mean of."""
+    """The running mean of each curve, with the raw values faint behind it."""
     for curve, label in labelled(curves):
         colour, marker = colours[curve.name], mark(curve)
         mean = running_mean(curve.values, len(curve.values) // SMOOTHING)
@@ -178,14 +178,14 @@ def draw_rate(axes: "Axes", curves: list[Curve], colours: Colours) -> None:
 
 
 def draw_scores(axes: "Axes", curves: list[Curve], colours: Colours) -> None:
-    """A curve a set; what is no score of a set, but of another IPR, is dashed."""
+    """A curve for each data set; scores with another IPR are dashed."""
     for curve, label in labelled(curves):
         line = "--" if curve.name.startswith("psnr_") else "-"
         draw_dotted(axes, curve, colours[curve.name], line, label.removeprefix("psnr/"))
 
 
 def draw_ipr(axes: "Axes", curves: list[Curve], colours: Colours) -> None:
-    """How far the guess is after each reverse step, the later the darker; the rest dashed."""
+    """The distance of Ẑ after each reverse step, later ones darker; other curves dashed."""
     far = max(map(reverse_step, colours))
     for curve, label in labelled(curves):
         number = reverse_step(curve.name)
@@ -196,7 +196,7 @@ def draw_ipr(axes: "Axes", curves: list[Curve], colours: Colours) -> None:
 
 
 def draw_dotted(axes: "Axes", curve: Curve, colour: str, line: str, label: str) -> None:
-    """A curve of validations: few points, each of which counts."""
+    """A curve of validations, with a dot for each."""
     axes.plot(
         curve.steps,
         curve.values,
@@ -210,7 +210,7 @@ def draw_dotted(axes: "Axes", curve: Curve, colour: str, line: str, label: str) 
 
 
 def labelled(curves: Iterable[Curve]) -> Iterator[tuple[Curve, str]]:
-    """Each curve with its name, or with none where another phase's has it in the legend."""
+    """Each curve with its label, which is empty where an earlier phase's curve has the same."""
     named: set[str] = set()
     for curve in curves:
         yield curve, "" if curve.name in named else curve.name
@@ -218,19 +218,19 @@ def labelled(curves: Iterable[Curve]) -> Iterator[tuple[Curve, str]]:
 
 
 def colours_of(curves: Iterable[Curve]) -> Colours:
-    """One for each name, the same in all phases."""
+    """A colour for each name, the same in all phases."""
     return dict(zip(dict.fromkeys(curve.name for curve in curves), itertools.cycle(COLOURS)))
 
 
 def ipr_colours(curves: Iterable[Curve]) -> Colours:
-    """From light to dark for the distances after each reverse step, ink for the others."""
+    """Colours from light to dark for the distances after each reverse step, ink for others."""
     names = dict.fromkeys(curve.name for curve in curves)
     far = max(map(reverse_step, names), default=0)
     return {name: shade(reverse_step(name), far) if reverse_step(name) else INK for name in names}
 
 
 def shade(number: int, of: int) -> str:
-    """The colour of the `number`-th of so many, from light blue to dark."""
+    """The `number`-th of `of` colours from light to dark blue."""
     light, dark = (158, 202, 225), (8, 48, 107)
     share = (number - 1) / max(1, of - 1)
     mixed = (round(a + (b - a) * share) for a, b in zip(light, dark, strict=True))
@@ -238,13 +238,13 @@ def shade(number: int, of: int) -> str:
 
 
 def reverse_step(name: str) -> int:
-    """The reverse step after which a distance was taken, from 1; 0 for what is no distance."""
+    """The reverse step of a distance, from 1; 0 for other values."""
     match = re.fullmatch(r"ipr/distance_(\d+)", name)
     return int(match[1]) if match else 0
 
 
 def mark(curve: Curve) -> str:
-    """A dot where one point would make no line."""
+    """A dot for a curve of a single point, where a line would not show."""
     return "." if len(curve.steps) == 1 else ""
 
 

@@ -1,7 +1,7 @@
-"""The learning-rate range test (Smith 2017): where a rate begins to help, and where it breaks.
+"""The learning-rate range test (Smith 2017).
 
 A phase is trained for some steps while its rate grows by the same factor each step. A good rate is
-well below the one at which the loss turns: runs that last see worse batches than the test did.
+well below the one at which the loss is lowest: long runs meet worse batches than the test did.
 """
 
 import math
@@ -14,34 +14,35 @@ from diffir.recipe import PHASES, Recipe
 from .beginning import recipe_of
 from .build import Training
 from .feed import feed_of
-from .guards import lack_of_memory_told
+from .guards import failures_explained
 from .loop import PhaseRun
 from .order import Order
 from .run import Run
 
-SMOOTHING = 0.9  # of the loss, by its running mean
-SETTLED = 10  # steps after which that mean says more than the chance of its first batches
-BROKEN = 2.0  # times the size of the loss above its least: from here on it only gets worse
-MARGIN = 10.0  # below the rate of the least loss
+SMOOTHING = 0.9  # decay of the loss's running mean
+SETTLED = 10  # steps until that mean no longer depends on the luck of the first batches
+BROKEN = 2.0  # times the size of the loss above its minimum: training won't recover
+MARGIN = 10.0  # between the rate of the lowest loss and the suggested one
 
 
 @dataclass(frozen=True, kw_only=True)
 class RateRange:
-    """What a range test saw."""
+    """The result of a range test."""
 
     rates: tuple[float, ...]
     losses: tuple[float, ...]
-    """Smoothed, at each rate; a test that breaks ends early."""
+    """Smoothed, at each rate; a test that diverges ends early."""
 
     @property
-    def turning(self) -> float:
-        """The rate of the least loss."""
-        return self.rates[min(range(len(self.losses)), key=self.losses.__getitem__)]
+    def turning(self) -> float | None:
+        """The rate of the lowest loss; None where it does not fall once the mean has settled."""
+        lowest = min(range(SETTLED, len(self.losses)), key=self.losses.__getitem__, default=SETTLED)
+        return self.rates[lowest] if lowest > SETTLED else None
 
     @property
-    def suggested(self) -> float:
-        """A rate with a margin to that."""
-        return self.turning / MARGIN
+    def suggested(self) -> float | None:
+        """A rate with a margin to that, if there is one."""
+        return self.turning and self.turning / MARGIN
 
 
 def growing(low: float, high: float, steps: int) -> list[float]:
@@ -52,9 +53,9 @@ def growing(low: float, high: float, steps: int) -> list[float]:
 def rate_range_of(
     order: Order, name: str, run: Run, *, low: float, high: float, steps: int
 ) -> RateRange:
-    """The range test of a phase as ordered; the run's folder is left empty.
+    """The range test of a phase of an order; nothing is written into the run's folder.
 
-    A phase of stage 2 wants the order's teacher or start, as if it was the first.
+    A phase of stage 2 needs the order's teacher or start, as if it were the first.
 
     Raises:
         RecipeError, WeightsError, DataError, DeviceError: as `train`, or when the recipe has no
@@ -70,21 +71,21 @@ def rate_range_of(
     beginning = order.beginning()
     feed = feed_of(order.preset, order.data, device=run.fabric.device)
     training = Training(order=order, feed=feed, run=run, facts={})
-    with lack_of_memory_told(run.fabric.device):
+    with failures_explained(run.fabric):
         stage = training.stage_of(name, beginning.start, beginning.teacher, None)
         return rate_range(PhaseRun(name, stage, alone, feed, run, None), low, high, steps)
 
 
 def rate_range(phase: PhaseRun, low: float, high: float, steps: int) -> RateRange:
-    """Train a phase's network while its rate grows; the network is of no use afterwards.
+    """Train a phase's network while its rate grows; discard the network afterwards.
 
     Args:
-        phase: not begun yet.
+        phase: not started yet.
         low, high: the first and the last rate.
-        steps: between them.
+        steps: number of rates.
 
     Raises:
-        RecipeError: when the range is none, or the loss is not finite at its lowest rate.
+        RecipeError: when the range is empty, or the loss is not finite at its lowest rate.
     """
     if not 0 < low < high < math.inf or steps < 2:
         raise RecipeError(f"rates from {low:g} to {high:g} in {steps} steps found; they must rise")
@@ -99,17 +100,17 @@ def rate_range(phase: PhaseRun, low: float, high: float, steps: int) -> RateRang
             break
         losses.append(smoothed)
     if not losses:
-        raise RecipeError(f"the loss is not finite at the lowest rate, {low:g}; begin lower")
+        raise RecipeError(f"the loss is not finite at the lowest rate, {low:g}; start lower")
     return RateRange(rates=tuple(rates[: len(losses)]), losses=tuple(losses))
 
 
 def broken(loss: float, before: Sequence[float]) -> bool:
-    """Whether a loss lies so far above the least of before that training can't recover.
+    """Whether a loss is so far above its earlier minimum that training can't recover.
 
-    Far is measured by what the loss has gained since its beginning, or by its own size where that
-    is more: it may be below 0 (minus the PSNR), and at first nothing is gained.
+    The scale is how far the loss has fallen, or its size where that is more: losses may be negative
+    (minus the PSNR), and at first they have not fallen.
     """
     if len(before) < SETTLED:
         return False
-    least = min(before)
-    return loss - least > BROKEN * max(before[0] - least, abs(least))
+    lowest = min(before)
+    return loss - lowest > BROKEN * max(before[0] - lowest, abs(lowest))

@@ -1,6 +1,6 @@
-"""Run: where a training lives, on what, how often it speaks, and how it is stopped."""
+"""Run: where and on what a training runs, how often it reports and saves, and how it is stopped."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from diffir.model import DiffIRS1
 
 Validate = Callable[[nn.Module, DiffIRS1 | None], tuple[dict[str, float], dict[str, Tensor]]]
-"""Scores by name ("psnr" and others), and pictures (3, H, W), of a network; it gets the teacher."""
+"""From a network, and the teacher if there is one, to scores by name ("psnr" and others) and
+pictures (3, H, W)."""
 KeepBest = Callable[[str, nn.Module, float], None]
-"""What is done with the averaged network of a phase that scores better than all before."""
+"""Called with the phase, the averaged network and its PSNR when it is the best so far."""
 
 
 def nothing(_phase: str, _network: nn.Module, _score: float) -> None:
@@ -22,7 +23,8 @@ def nothing(_phase: str, _network: nn.Module, _score: float) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """Where a run lives, on what, and how often it speaks; none of it changes what is learnt."""
+    """Where and on what a training runs, and how often it reports; the result does not depend on
+    it."""
 
     folder: Path
     fabric: Fabric
@@ -30,11 +32,13 @@ class Run:
     save_every: int = 250
     validate: Validate | None = None
     validate_every: int = 1000
+    validated_on: Sequence[str] = ()
+    """The validation data, by name: the best score so far counts only on the same data."""
     keep_best: KeepBest = nothing
     accumulate: int = 1
-    """Parts in which a process learns from its share of a batch, one after the other."""
+    """Parts into which a process splits its share of a batch (gradient accumulation)."""
     compiled: bool = False
     stop: Event = field(default_factory=Event)
-    """Once set, the run saves its state after the step under way and raises StoppedError."""
+    """Once set, the run saves its state after the current step and raises StoppedError."""
     skipped: dict[str, str] = field(default_factory=dict)
-    """A sentence for each picture that could not be learnt from, by its name."""
+    """The reason for each picture that this process skipped, by its name."""

@@ -1,4 +1,4 @@
-"""Runs as their folders tell of them: how far each is, and what it scored last."""
+"""The progress and latest scores of runs, from their folders."""
 
 import json
 import math
@@ -10,45 +10,43 @@ from pathlib import Path
 from typing import Any
 
 PHASES = ("stage1", "prior", "joint", "finetune")
-"""The phases of a run, in their order."""
+"""The phases of a run, in order; not imported from `recipe`, which takes longer."""
 LOG, RUN = "log.jsonl", "run.json"
-DEPTH = 3  # of folders below the one that is searched
+DEPTH = 3  # levels of folders to search
 NO_LOSSES = {"phase", "step", "rate", "seconds", "memory", "gradient", "accuracy"}
 
 Line = dict[str, Any]
-"""One report or validation: `phase`, `step` and values by name, None where one was not finite."""
+"""One report or validation: `phase`, `step` and values by name, None where not finite."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunSummary:
-    """How far a run is."""
+    """The progress of a run."""
 
     folder: Path
     name: str
     """Of the preset."""
     phase: str | None
-    """The one under way, or the last; None where nothing was reported yet."""
+    """The current or last one; None where nothing was reported yet."""
     step: int
-    """The last one reported of the phase, from 1."""
+    """The last one reported in the phase, from 1."""
     steps: int
-    """Of the phase, as the recipe has them; of the first phase where none is under way."""
+    """Steps of the phase, or of the first one where `phase` is None."""
     share: float
-    """Of the steps of all phases, 0 to 1."""
-    losses: dict[str, float]
-    """From the last report of the phase."""
+    """Share of all phases' steps that is done, 0 to 1."""
     scores: dict[str, float]
-    """From the last validation of the phase, PSNR in dB by name."""
+    """From the phase's last validation, PSNR in dB by name."""
     finished: bool
-    """Whether the weights of the trained network are there."""
+    """Whether the weights of the trained network exist."""
     changed: float
-    """When the run last told something, in seconds since 1970."""
+    """When the run last wrote a log or weights, in seconds since 1970."""
 
 
 def find_runs(folder: Path) -> list[RunSummary]:
-    """The runs in a folder and three levels below, by path; what is no run is passed over."""
+    """The runs in a folder and up to three levels below, by path; other folders are ignored."""
     found = []
     for place in folders_of(folder, DEPTH):
-        with suppress(OSError):  # it vanished, or may not be read
+        with suppress(OSError):  # deleted meanwhile, or not readable
             found += [summary] if (summary := summary_of(place)) else []
     return found
 
@@ -67,7 +65,7 @@ def folders_of(folder: Path, depth: int) -> Iterator[Path]:
 
 
 def summary_of(folder: Path) -> RunSummary | None:
-    """What a folder tells of its run; None where it holds none. Raises OSError."""
+    """The progress of the run in a folder; None where there is none. Raises OSError."""
     facts = facts_of(folder)
     if facts is None:
         return None
@@ -85,7 +83,6 @@ def summary_of(folder: Path) -> RunSummary | None:
         step=step,
         steps=steps[phase] if phase else next(iter(steps.values()), 0),
         share=1.0 if finished else share_of(steps, phase, step),
-        losses=next(filter(None, map(losses_of, reversed(lines))), {}),
         scores=next(filter(None, map(scores_of, reversed(lines))), {}),
         finished=finished,
         changed=max(file.stat().st_mtime for file in files if file.exists()),
@@ -93,7 +90,7 @@ def summary_of(folder: Path) -> RunSummary | None:
 
 
 def facts_of(folder: Path) -> tuple[str, dict[str, int]] | None:
-    """The preset's name and the steps of each phase; None where a folder has no run of ours."""
+    """The preset's name and the steps of each phase; None where a folder holds no run."""
     try:
         facts = json.loads((folder / RUN).read_bytes())
         name, recipe = facts["name"], facts["recipe"]
@@ -104,7 +101,7 @@ def facts_of(folder: Path) -> tuple[str, dict[str, int]] | None:
 
 
 def share_of(steps: Mapping[str, int], phase: str | None, step: int) -> float:
-    """The share that is done of all steps, 0 to 1."""
+    """The share of all steps that is done, 0 to 1."""
     if phase is None:
         return 0.0
     names = list(steps)
@@ -113,27 +110,27 @@ def share_of(steps: Mapping[str, int], phase: str | None, step: int) -> float:
 
 
 def losses_of(line: Line) -> dict[str, float]:
-    """The losses in a report; none in a validation, which has no rate."""
+    """The losses in a report; empty for a validation, which has no rate."""
     if "rate" not in line:
         return {}
     return {key: value for key, value in numbers_of(line).items() if key not in NO_LOSSES}
 
 
 def scores_of(line: Line) -> dict[str, float]:
-    """PSNR in dB by name; empty in a report."""
+    """PSNR in dB by name; empty for a report."""
     return {key: value for key, value in numbers_of(line).items() if key.startswith("psnr")}
 
 
 def numbers_of(line: Line) -> dict[str, float]:
     """The values that are finite numbers."""
-    numbers = {key: x for key, x in line.items() if type(x) in (int, float)}  # no bool
+    numbers = {key: x for key, x in line.items() if type(x) in (int, float)}  # not bool
     return {key: float(x) for key, x in numbers.items() if math.isfinite(x)}
 
 
 def read_log(path: Path) -> list[Line]:
-    """The lines of a run's log, in order; those that are broken or foreign are left out.
+    """The lines of a run's log, in order, without broken or foreign ones.
 
-    A kill may have broken the last one. No file is an empty log. Raises OSError.
+    A kill may have cut the last one. A missing file is an empty log. Raises OSError.
     """
     if not path.is_file():
         return []

@@ -7,7 +7,7 @@ from diffir.recipe import Cosine, Milestones, Phase
 
 
 def learning_rate(phase: Phase, step: int) -> float:
-    """Rate of `step` (from 0): linear warm-up, then the phase's schedule."""
+    """The rate at `step` (from 0): linear warm-up, then the phase's schedule."""
     if step < phase.warmup_steps:
         return phase.learning_rate * (step + 1) / phase.warmup_steps
     done, rate, schedule = step - phase.warmup_steps, phase.learning_rate, phase.schedule
@@ -25,7 +25,7 @@ def cosine(first: float, last: float, progress: float) -> float:
 
 
 def restarted(rate: float, periods: Sequence[int], finals: Sequence[float], done: int) -> float:
-    """The rate after so many steps of cosines that follow each other."""
+    """The rate after `done` steps of a sequence of cosines."""
     for period, final in zip(periods, finals, strict=True):
         if done < period:
             return cosine(rate, final, done / period)

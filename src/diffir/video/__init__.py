@@ -1,4 +1,4 @@
-"""Videos: restored frame by frame, with all else of the input kept."""
+"""Videos: restored frame by frame, with everything else of the input kept."""
 
 from .restore import Done, restore_video
 

@@ -1,7 +1,7 @@
-"""From a frame's pixels to red, green and blue, and back, as its tags say.
+"""From a frame's pixels to RGB and back, as its tags say.
 
-FFmpeg's scaler changes the number of bits and the resolution of colour, where it does so exactly;
-the matrix between YCbCr and RGB stands here, for the scaler's is up to a step off in full range.
+FFmpeg's scaler converts bit depth and chroma resolution, which it does exactly; the matrix between
+YCbCr and RGB is ours, because the scaler's is up to one step off in full range.
 Y luma, Cb and Cr colour differences, n bits; 16-bit codes are n-bit codes shifted to the left.
 """
 
@@ -30,9 +30,9 @@ WEIGHTS = {
 UNSPECIFIED = 2
 BT709, BT601 = 1, 6
 FULL_RANGE = 2
-HD = 720  # rows from which players take BT.709 where a file does not say
+HD = 720  # rows from which players assume BT.709 if a file does not say
 
-# Of the scaler's filters the one that loses least where colour is halved and doubled again.
+# The scaler's filter that loses least when chroma is halved and doubled again.
 SCALING = int(
     Interpolation.LANCZOS
     | Interpolation.ACCURATE_RND
@@ -44,27 +44,27 @@ SCALING = int(
 
 @dataclass(frozen=True, kw_only=True)
 class Colour:
-    """What the numbers of a video's pixels mean, by the numbers of ITU-T H.273."""
+    """How a video encodes colour, by the code points of ITU-T H.273."""
 
     matrix: int
-    """As tagged: 2 where it is not."""
+    """As tagged; 2 if untagged."""
     full: bool
     """Whether codes go from 0 to 2ⁿ − 1, not from 16 to 235 or 240 (in 8 bits)."""
     range_tag: int
     primaries: int
     transfer: int
     gray: bool
-    """Whether there is luma alone."""
+    """Whether there is only luma."""
 
     def matrix_at(self, height: int) -> int:
-        """The matrix that players take for a video of a height."""
+        """The matrix, or the one that players assume for this height if untagged."""
         if self.matrix != UNSPECIFIED:
             return self.matrix
         return BT709 if height >= HD else BT601
 
 
 def is_gray(pixels: VideoFormat) -> bool:
-    """Whether a format has luma alone."""
+    """Whether a format has only luma."""
     return not is_rgb(pixels) and sum(not part.is_alpha for part in pixels.components) == 1
 
 
@@ -74,13 +74,13 @@ def is_rgb(pixels: VideoFormat) -> bool:
 
 
 def depth_of(pixels: VideoFormat) -> int:
-    """Bits of a number."""
+    """Bits per component."""
     return max(component.bits for component in pixels.components)
 
 
 def colour_of(frame: av.VideoFrame, path: Path) -> Colour:
-    """What the tags of a frame say; PictureError for a matrix that is not known here."""
-    if is_rgb(frame.format):  # there is no matrix, so the output's is the most common
+    """The colour tags of a frame; PictureError for an unsupported matrix."""
+    if is_rgb(frame.format):  # there is no matrix, so the output gets the most common one
         matrix, range_tag = BT709, int(ColorRange.MPEG)
     else:
         matrix, range_tag = frame.colorspace, frame.color_range
@@ -89,8 +89,8 @@ def colour_of(frame: av.VideoFrame, path: Path) -> Colour:
         matrix = UNSPECIFIED if matrix in (0, 3) else matrix
     if matrix != UNSPECIFIED and matrix not in WEIGHTS:
         raise PictureError(
-            f"{path} has colours of matrix {matrix} (ITU-T H.273), which is not known here; "
-            "give a copy in BT.709, BT.601 or BT.2020"
+            f"{path} has the colour matrix {matrix} (ITU-T H.273), which is not supported; "
+            "convert it to BT.709, BT.601 or BT.2020"
         )
     return Colour(
         matrix=matrix,
@@ -136,10 +136,10 @@ def from_rgb(rgb: Tensor, pixels: VideoFormat, colour: Colour, matrix: int) -> a
 def scaled(frame: av.VideoFrame, pixels: str, both: ColorRange | None) -> av.VideoFrame:
     """The frame in another pixel format.
 
-    Calling both sides' range and matrix the same lets codes be shifted and never stretched.
+    With the same range and matrix on both sides, codes are only shifted, never stretched.
     """
     matrix = None if both is None else Colorspace.ITU709
-    if frame.format.name.startswith("yuvj"):  # a name that insists on full range
+    if frame.format.name.startswith("yuvj"):  # a name that implies full range
         plain = frame.format.name.replace("yuvj", "yuv")
         full = ColorRange.JPEG
         frame = frame.reformat(format=plain, src_color_range=full, dst_color_range=full)
@@ -159,7 +159,7 @@ def tensor_of(array: NDArray[np.generic]) -> Tensor:
 
 
 def array_of(codes: Tensor) -> NDArray[np.uint16]:
-    """(H, W, C) uint16 from (1, C, H, W) of whole numbers."""
+    """(H, W, C) uint16 from integers (1, C, H, W)."""
     return np.ascontiguousarray(codes[0].permute(1, 2, 0).numpy().astype(np.uint16))
 
 
@@ -186,7 +186,7 @@ def codes_of_difference(difference: Tensor, bits: int, full: bool) -> Tensor:
 
 
 def whole(codes: Tensor, bits: int) -> Tensor:
-    """Codes rounded to what n bits hold, and shifted to 16 bits."""
+    """Codes rounded to n bits, and shifted to 16 bits."""
     return codes.round().clamp(0, 2**bits - 1) * 2 ** (16 - bits)
 
 

@@ -1,4 +1,4 @@
-"""Writing frames: which encoder, with which settings, and a run of frames as packets."""
+"""Encoding: the choice of encoder and settings, and frames to packets."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -17,15 +17,15 @@ from av.video.stream import VideoStream
 from diffir.errors import PictureError
 
 from .colour import UNSPECIFIED, Colour, depth_of, is_gray, is_rgb
-from .source import Look
+from .source import VideoInfo
 
-THREADS = 1  # more change the bits of some encoders, and restoring takes the time anyway
+THREADS = 1  # more would change the bits of some encoders, and restoring is the bottleneck
 LOSSLESS = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """A container to write, and the encoders of 8 bits and of more."""
+    """An output container, and its encoders for 8 bits and for more."""
 
     format: str
     """FFmpeg's name."""
@@ -45,7 +45,7 @@ KINDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Encoding:
-    """All that an encoder is told, so that equal values give equal bits."""
+    """All settings of an encoder: equal values give equal bits."""
 
     codec: str
     width: int
@@ -55,66 +55,66 @@ class Encoding:
     aspect: Fraction | None
     colour: Colour
     matrix: int
-    """That of the pixels, by the numbers of ITU-T H.273."""
+    """Of the pixels, by the code points of ITU-T H.273."""
     matrix_tag: int
-    """That which the file says: none where players take the right one by themselves."""
+    """In the file: unspecified if players assume the right one anyway."""
     options: dict[str, str]
     header: bool
-    """Whether the container wants the stream's header apart from the packets."""
+    """Whether the container needs the stream's header separate from the packets."""
 
     def facts(self) -> dict[str, Any]:
-        """What tells one encoding from another, for JSON."""
+        """The values that distinguish encodings, for JSON."""
         return {key: str(value) for key, value in asdict(self).items()}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Coded:
-    """A frame as an encoder gives it, and whether it can be decoded by itself."""
+    """An encoded frame, and whether it can be decoded by itself."""
 
     key: bool
     data: bytes
 
 
 def kind_of(target: Path) -> Kind:
-    """The container that a name stands for; PictureError where it is none of ours."""
+    """The container of a file name; PictureError if it is not supported."""
     kind = KINDS.get(target.suffix.lower())
     if kind is None:
         raise PictureError(
-            f"{target} has no suffix of a video that is written here; "
+            f"{target} does not have the suffix of a supported video format; "
             f"choose one of {', '.join(KINDS)}"
         )
     return kind
 
 
-def choose(look: Look, scale: int, target: Path, quality: int) -> Encoding:
-    """How the restored video is encoded: as deep as the input, with its colours and shape.
+def choose(info: VideoInfo, scale: int, target: Path, quality: int) -> Encoding:
+    """The encoding of the restored video, with the input's bit depth, colours and pixel shape.
 
     Args:
-        look: at the input.
-        scale: how much larger the frames become.
-        target: its suffix says which container.
-        quality: from 0, which loses nothing but roundings, to 51.
+        info: about the input.
+        scale: factor by which the frames grow.
+        target: its suffix determines the container.
+        quality: from 0, which is lossless except for rounding, to 51.
 
     Raises:
-        PictureError: when the encoder does not take such frames, which is tried.
+        PictureError: when the encoder rejects such frames, which is tried.
     """
     kind = kind_of(target)
-    found = VideoFormat(look.pixels)
+    found = VideoFormat(info.pixels)
     codec = kind.shallow if depth_of(found) <= 8 else kind.deep
-    width, height = look.width * scale, look.height * scale
-    matrix = look.colour.matrix_at(look.height)
-    guessed = look.colour.matrix == UNSPECIFIED and look.colour.matrix_at(height) == matrix
+    width, height = info.width * scale, info.height * scale
+    matrix = info.colour.matrix_at(info.height)
+    guessed = info.colour.matrix == UNSPECIFIED and info.colour.matrix_at(height) == matrix
     encoding = Encoding(
         codec=codec,
         width=width,
         height=height,
         pixels=pixels_for(codec, found, width, height),
-        rate=look.rate.limit_denominator(1_000_000),
-        aspect=look.aspect,
-        colour=look.colour,
+        rate=info.rate.limit_denominator(1_000_000),
+        aspect=info.aspect,
+        colour=info.colour,
         matrix=matrix,
         matrix_tag=UNSPECIFIED if guessed else matrix,
-        options=options_of(codec, quality, look.hdr10),
+        options=options_of(codec, quality, info.hdr10),
         header=bool(av.format.ContainerFormat(kind.format, "w").flags & GLOBAL_HEADER),
     )
     require_encodable(encoding)
@@ -127,8 +127,8 @@ GLOBAL_HEADER = 0x40  # AVFMT_GLOBALHEADER
 def pixels_for(codec: str, found: VideoFormat, width: int, height: int) -> str:
     """The encoder's pixel format nearest to that of the input.
 
-    RGB and gray become 4:2:0, which all players show; odd sizes take colour at full resolution, for
-    half a pixel of it can't be.
+    RGB and gray become 4:2:0, which all players support; odd sizes get chroma at full resolution,
+    because they can't be halved.
     """
     offered = formats_of(codec)
     if is_rgb(found) or is_gray(found):
@@ -141,25 +141,25 @@ def pixels_for(codec: str, found: VideoFormat, width: int, height: int) -> str:
 
 
 def formats_of(codec: str) -> list[VideoFormat]:
-    """What an encoder takes of what is written here: YCbCr without alpha."""
+    """The formats of an encoder that are written here: YCbCr without alpha."""
     try:
         offered = av.Codec(codec, "w").video_formats or []
     except UnknownCodecError as error:
         raise PictureError(
-            f"this PyAV comes without the encoder {codec}; install PyAV's own wheel "
+            f"this PyAV lacks the encoder {codec}; install PyAV's own wheel "
             "with `pip install 'diffir[video]'`, or choose another suffix"
         ) from error
     return [pixels for pixels in offered if pixels.name.startswith("yuv4")]
 
 
 def divides(pixels: VideoFormat, width: int, height: int) -> bool:
-    """Whether colour has a whole number of pixels."""
+    """Whether chroma has a whole number of pixels."""
     across, down = pixels.chroma_width(64), pixels.chroma_height(64)
     return width * across % 64 == 0 and height * down % 64 == 0
 
 
 def options_of(codec: str, quality: int, hdr10: str) -> dict[str, str]:
-    """An encoder's own options for a quality from 0 to 51, and for `hdr10_of`."""
+    """An encoder's options for a quality from 0 to 51, and for the result of `hdr10_of`."""
     stretched = str(round(quality * 63 / 51))
     if codec == "libx264":
         return {"preset": "medium", "qp" if quality == LOSSLESS else "crf": str(quality)}
@@ -174,21 +174,21 @@ def options_of(codec: str, quality: int, hdr10: str) -> dict[str, str]:
 
 
 def require_encodable(encoding: Encoding) -> None:
-    """Raise PictureError where the encoder refuses, asking it."""
-    os.environ.setdefault("SVT_LOG", "1")  # errors alone; SVT-AV1 writes past all loggers
+    """Open the encoder once; raise PictureError if it refuses."""
+    os.environ.setdefault("SVT_LOG", "1")  # errors only; SVT-AV1 bypasses all loggers
     context = encoder(encoding)
     try:
         context.open()
     except (av.FFmpegError, MemoryError) as error:
         size = f"{encoding.width}×{encoding.height}"
         raise PictureError(
-            f"the encoder {encoding.codec} does not take frames of {size} in {encoding.pixels}; "
+            f"the encoder {encoding.codec} does not support {size} frames in {encoding.pixels}; "
             "make the video smaller or larger, or choose another suffix"
         ) from error
 
 
 def encoder(encoding: Encoding) -> VideoCodecContext:
-    """An encoder that counts frames; when they are shown is the container's matter."""
+    """An encoder that numbers frames; the container stores when they are shown."""
     context = VideoCodecContext.create(encoding.codec, "w")
     assert isinstance(context, VideoCodecContext)
     prepare(context, encoding)
@@ -196,14 +196,14 @@ def encoder(encoding: Encoding) -> VideoCodecContext:
 
 
 def prepare(context: VideoCodecContext, encoding: Encoding) -> None:
-    """Tell an encoder all of its settings."""
+    """Apply all settings to an encoder."""
     context.width, context.height = encoding.width, encoding.height
     context.pix_fmt = encoding.pixels
     context.framerate, context.time_base = encoding.rate, 1 / encoding.rate
     context.options = dict(encoding.options)
     context.thread_count = THREADS
-    # Without B-frames the order of decoding is that of showing, and an MP4, which counts lengths in
-    # the former, keeps the length of each frame.
+    # Without B-frames, decoding order is display order, so an MP4, which stores durations in
+    # decoding order, keeps the duration of each frame.
     context.max_b_frames = 0
     context.colorspace = encoding.matrix_tag
     context.color_range = encoding.colour.range_tag
@@ -218,7 +218,7 @@ def prepare(context: VideoCodecContext, encoding: Encoding) -> None:
 def encode(
     context: VideoCodecContext, index: int, frame: av.VideoFrame, encoding: Encoding
 ) -> list[Coded]:
-    """Give an encoder the next frame of a run, and take the packets that are ready."""
+    """Send the next frame of a run to an encoder; returns the packets that are ready."""
     frame.pts, frame.time_base = index, 1 / encoding.rate
     frame.colorspace, frame.color_range = encoding.matrix_tag, encoding.colour.range_tag
     frame.color_primaries = encoding.colour.primaries
@@ -232,5 +232,5 @@ def flush(context: VideoCodecContext) -> list[Coded]:
 
 
 def coded(packets: "Iterable[av.Packet[VideoStream]]") -> Iterator[Coded]:
-    """The packets with what is needed of them."""
+    """The parts of packets that are needed."""
     return (Coded(key=packet.is_keyframe, data=bytes(packet)) for packet in packets)

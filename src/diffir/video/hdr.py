@@ -1,4 +1,4 @@
-"""What HDR10 says beside the pixels: the display it was made on, and how bright it gets."""
+"""HDR10 metadata: the mastering display and the maximum brightness."""
 
 import av
 import numpy as np
@@ -9,10 +9,10 @@ LUMINANCE = 10_000  # units of cd/m²
 
 
 def hdr10_of(frame: av.VideoFrame) -> str:
-    """The words of x265 for it; empty where a frame says nothing of the kind."""
+    """HDR10 metadata as x265 parameters; empty if a frame has none."""
     words = []
     mastering = numbers(frame, "MASTERING_DISPLAY_METADATA")
-    if len(mastering) >= 22 and all(mastering[20:22]):  # both parts are there
+    if len(mastering) >= 22 and all(mastering[20:22]):  # both parts are present
         ratios = [
             top / max(1, bottom)
             for top, bottom in zip(mastering[:20:2], mastering[1:20:2], strict=True)
@@ -28,6 +28,6 @@ def hdr10_of(frame: av.VideoFrame) -> str:
 
 
 def numbers(frame: av.VideoFrame, kind: str) -> list[int]:
-    """The whole numbers of what goes with a frame; none where there is none of the kind."""
+    """A frame's side data of a kind, as integers; empty if there is none."""
     found = frame.side_data.get(kind)
     return np.frombuffer(bytes(found), "=i4").tolist() if isinstance(found, SideData) else []

@@ -1,4 +1,4 @@
-"""A video restored frame by frame, and what is needed to go on after a kill."""
+"""Restoring a video frame by frame, so that an interrupted run can be resumed."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
@@ -22,25 +22,25 @@ from .colour import from_rgb, to_rgb
 from .encoding import Coded, Encoding, choose, encode, encoder, flush
 from .joining import join, require_joinable
 from .smoothing import Smoother
-from .source import Look, Times, frames_from, look_at, look_through
+from .source import Times, VideoInfo, frames_from, probe, scan
 from .work import SEGMENT, Work, finish, held
 
 logger = logging.getLogger(__name__)
 
 Part: TypeAlias = Literal["looking", "restoring", "joining"]
 Report: TypeAlias = Callable[[Part, float, float], None]
-"""Told how much of how much of a part is done: of the frames where it restores, of 1 elsewhere."""
+"""Called with a part, the amount done and the total: frames while restoring, otherwise 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
-    """What was made."""
+    """The result of `restore_video`."""
 
     frames: int
     width: int
     height: int
     resumed: int
-    """Frames that an earlier run had restored."""
+    """Frames that an earlier run restored."""
 
 
 def restore_video(
@@ -55,48 +55,48 @@ def restore_video(
     overwrite: bool = False,
     report: Report = lambda part, done, total: None,
 ) -> Done:
-    """Restore all frames of a video; sound, subtitles, times and tags stay as they are.
+    """Restore all frames of a video; sound, subtitles, times and tags are kept.
 
-    A run that was ended goes on where it was, and the result has the same bits as an unbroken one.
+    An interrupted run is resumed, and the result has the same bits as that of an uninterrupted one.
 
     Args:
         restorer: for a task without masks.
         source: any video that FFmpeg reads.
         target: .mp4, .m4v, .mov, .mkv or .webm.
-        weights: what tells the network from others, for the plan in the work folder.
-        seed: of the noise that every frame starts from, the same one, so that nothing flickers.
+        weights: a string that identifies the network, for the plan in the work folder.
+        seed: of the noise, which is the same for every frame, so that nothing flickers.
         smooth: the time constant, in seconds, of an average of the IPR over time; None for none.
-        quality: of the encoding, from 0, which loses nothing but roundings, to 51.
-        overwrite: replace what is there, and begin anew where other settings were under way.
+        quality: of the encoding, from 0, which is lossless except for rounding, to 51.
+        overwrite: replace an existing target, and start over if the settings have changed.
         report: see `Report`.
 
     Raises:
-        PictureError: when the video is damaged, can't be written so, or the target is there.
-        DeviceError: when memory does not suffice.
-        OSError: when the disk is full; what was restored stays, and the next run goes on.
+        PictureError: when the video is damaged, can't be written like this, or the target exists.
+        DeviceError: when there is not enough memory.
+        OSError: when the disk is full; what was restored is kept, and the next run resumes.
     """
     require_target(restorer, source, target, overwrite)
-    look = look_at(source)
-    encoding = choose(look, restorer.scale, target, quality)
-    require_joinable(source, look, target, encoding)
-    tell_losses(source, look, encoding)
+    info = probe(source)
+    encoding = choose(info, restorer.scale, target, quality)
+    require_joinable(source, info, target, encoding)
+    warn_of_losses(source, info, encoding)
     plan = plan_of(restorer, source, encoding, weights=weights, seed=seed, smooth=smooth)
     with held(target, plan, anew=overwrite) as work:
-        times = work.times() or looked_through(source, look, work, report)
+        times = work.times() or scanned(source, info, work, report)
         resumed = min(work.done() * SEGMENT, len(times))
         smoother = None if smooth is None else Smoother(seconds=smooth)
-        job = Job(restorer, source, look, times, encoding, seed, smoother)
+        job = VideoJob(restorer, source, info, times, encoding, seed, smoother)
         restore_segments(job, work, report)
-        join(source, look, times, work, target, encoding, lambda done: report("joining", done, 1))
+        join(source, info, times, work, target, encoding, lambda done: report("joining", done, 1))
     finish(target)
     return Done(frames=len(times), width=encoding.width, height=encoding.height, resumed=resumed)
 
 
 def require_target(restorer: Restorer, source: Path, target: Path, overwrite: bool) -> None:
-    """Raise PictureError for a network or a target that can't be meant."""
+    """Raise PictureError for an unsuitable network or target."""
     if restorer.task.wants_mask:
         raise PictureError(
-            f"the task {restorer.task.name} wants a mask for each picture, which a video has not; "
+            f"the task {restorer.task.name} needs a mask for each picture, which a video lacks; "
             "give the weights of another task, or single frames to `diffir restore`"
         )
     if target.exists() and source.exists() and target.samefile(source):
@@ -107,17 +107,21 @@ def require_target(restorer: Restorer, source: Path, target: Path, overwrite: bo
         raise PictureError(f"{target} exists; choose another name or add --overwrite")
 
 
-def tell_losses(source: Path, look: Look, encoding: Encoding) -> None:
-    """Warn of what does not come out as it went in."""
-    found = VideoFormat(look.pixels)
-    if look.has_alpha:
-        logger.warning("%s has transparency, which the output has not", source)
-    if look.hdr10 and encoding.codec != "libx265":
-        logger.warning("%s says how bright it gets (HDR10), which the output does not", source)
-    if look.interlaced:
-        logger.warning("%s is interlaced; it is restored as it is, better without", source)
+def warn_of_losses(source: Path, info: VideoInfo, encoding: Encoding) -> None:
+    """Warn of what the output does not keep."""
+    found = VideoFormat(info.pixels)
+    if info.has_alpha:
+        logger.warning("%s has transparency, which the output drops", source)
+    if info.hdr10 and encoding.codec != "libx265":
+        logger.warning("%s has HDR10 metadata, which the output drops; only H.265 keeps it", source)
+    if info.interlaced:
+        logger.warning(
+            "%s is restored interlaced; deinterlace it first for a better result", source
+        )
     if VideoFormat(encoding.pixels).components[0].bits < max(c.bits for c in found.components):
-        logger.warning("%s has more bits than %s takes", source, encoding.codec)
+        logger.warning(
+            "%s has more bits than %s supports, so some are lost", source, encoding.codec
+        )
 
 
 def plan_of(
@@ -129,7 +133,7 @@ def plan_of(
     seed: int,
     smooth: float | None,
 ) -> dict[str, Any]:
-    """All that decides about the bits of the result."""
+    """Everything that determines the bits of the result."""
     return {
         "input": digest_of(source),
         "weights": weights,
@@ -145,30 +149,30 @@ def plan_of(
     }
 
 
-def looked_through(source: Path, look: Look, work: Work, report: Report) -> Times:
-    """The times of the frames, noted in the work folder."""
-    times = look_through(source, look, lambda share: report("looking", share, 1))
-    work.note_times(times)
+def scanned(source: Path, info: VideoInfo, work: Work, report: Report) -> Times:
+    """The times of the frames, saved in the work folder."""
+    times = scan(source, info, lambda share: report("looking", share, 1))
+    work.save_times(times)
     return times
 
 
 @dataclass(frozen=True)
-class Job:
-    """What stays the same from segment to segment, but for the state of the smoother."""
+class VideoJob:
+    """What is the same for all segments, except for the state of the smoother."""
 
     restorer: Restorer
     source: Path
-    look: Look
+    info: VideoInfo
     times: Times
     encoding: Encoding
     seed: int
     smoother: Smoother | None
 
 
-def restore_segments(job: Job, work: Work, report: Report) -> None:
-    """Restore and save all segments that are not there yet.
+def restore_segments(job: VideoJob, work: Work, report: Report) -> None:
+    """Restore and save all missing segments.
 
-    While a frame is restored, the next is decoded and the one before is encoded, each in a thread.
+    While a frame is restored, the next one is decoded and the previous one encoded, in threads.
     """
     first = work.done()
     total = len(job.times)
@@ -188,34 +192,36 @@ def restore_segments(job: Job, work: Work, report: Report) -> None:
         work.save(index, packets, job.smoother.state() if job.smoother is not None else {})
 
 
-def encoded(restored: Iterable[Tensor], job: Job) -> Iterator[Coded]:
+def encoded(restored: Iterable[Tensor], job: VideoJob) -> Iterator[Coded]:
     """The packets of a run of frames, (1, 3, H, W) in [0, 1], encoded in a thread."""
     encoding = job.encoding
     context, pixels = encoder(encoding), VideoFormat(encoding.pixels)
 
     def step(numbered: tuple[int, Tensor]) -> list[Coded]:
         index, rgb = numbered
-        frame = from_rgb(rgb, pixels, job.look.colour, encoding.matrix)
+        frame = from_rgb(rgb, pixels, job.info.colour, encoding.matrix)
         return encode(context, index, frame, encoding)
 
     yield from chain.from_iterable(ahead(step, enumerate(restored)))
     yield from flush(context)
 
 
-def decoded_ahead(job: Job, first: int) -> Iterator[Tensor]:
-    """The frames from a number on as (1, 3, H, W) in [0, 1], decoded in a thread."""
+def decoded_ahead(job: VideoJob, first: int) -> Iterator[Tensor]:
+    """The frames from number `first` on, (1, 3, H, W) in [0, 1], decoded in a thread."""
     frames = frames_from(job.source, first)
 
     def following(_: int) -> Tensor:
         frame = next(frames, None)
         if frame is None:
-            raise PictureError(f"{job.source} changed while it was read; leave it and begin anew")
-        return to_rgb(frame, job.look.colour)
+            raise PictureError(
+                f"{job.source} changed while it was read; start again, and leave the file alone"
+            )
+        return to_rgb(frame, job.info.colour)
 
     return ahead(following, range(first, len(job.times)))
 
 
-def restored_frame(job: Job, number: int, rgb: Tensor, report: Report) -> Tensor:
+def restored_frame(job: VideoJob, number: int, rgb: Tensor, report: Report) -> Tensor:
     """One frame restored: (1, 3, H·scale, W·scale) in [0, 1]."""
     total = len(job.times)
     if job.smoother is not None:
@@ -231,7 +237,7 @@ def restored_frame(job: Job, number: int, rgb: Tensor, report: Report) -> Tensor
     return restored
 
 
-def passed(job: Job, number: int) -> Fraction:
-    """Seconds from the frame before to a frame; 0 for the first."""
+def passed(job: VideoJob, number: int) -> Fraction:
+    """Seconds since the previous frame; 0 for the first."""
     starts = job.times.starts
-    return (starts[number] - starts[max(0, number - 1)]) * job.look.time_base
+    return (starts[number] - starts[max(0, number - 1)]) * job.info.time_base

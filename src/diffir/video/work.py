@@ -1,4 +1,4 @@
-"""The work folder: what a run has restored so far, so that a kill costs one segment.
+"""The work folder: what a run has restored so far, so that a kill costs at most one segment.
 
     film.mkv.unfinished/
         lock              held by the run, so that two never mix
@@ -7,8 +7,8 @@
         000000.segment    a run of frames, encoded
         …
 
-A segment is a line of JSON, which says what the packets behind it hold and what the next segment
-must know. Every file appears whole or not at all.
+A segment is a line of JSON, with the sizes of the packets that follow and the state that the next
+segment needs, and then the packets. Every file is written atomically.
 """
 
 import json
@@ -26,10 +26,10 @@ from .encoding import Coded
 from .source import Times
 
 SEGMENT = 32
-"""Frames in a segment: what a kill can cost, and how often a frame is encoded by itself alone."""
+"""Frames in a segment: the most a kill can cost, and the distance between keyframes."""
 OTHER = {"input": "another input", "weights": "other weights", "options": "another --quality"}
-"""What differs, where values mean nothing to people."""
-CHANGE = "add --overwrite to begin anew, or choose another name"
+"""Descriptions of differences whose values mean nothing to people."""
+CHANGE = "add --overwrite to start over, or choose another name"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,18 +43,18 @@ class Work:
         return self.folder / f"{index:06d}.segment"
 
     def segments(self, frames: int) -> int:
-        """How many segments a number of frames takes."""
+        """The number of segments for a number of frames."""
         return -(-frames // SEGMENT)
 
     def done(self) -> int:
-        """How many segments are there, one behind the other from the first."""
+        """The number of complete segments, counted from the first without a gap."""
         index = 0
         while self.is_whole(index):
             index += 1
         return index
 
     def is_whole(self, index: int) -> bool:
-        """Whether a segment is there with all that its first line tells of."""
+        """Whether a segment exists with all packets that its first line lists."""
         try:
             with self.segment(index).open("rb") as file:
                 head = file.readline()
@@ -64,7 +64,7 @@ class Work:
             return False
 
     def save(self, index: int, packets: list[Coded], state: dict[str, str]) -> None:
-        """Write a segment; OSError where the disk is full."""
+        """Write a segment; OSError if the disk is full."""
         head = {"packets": [(packet.key, len(packet.data)) for packet in packets], "state": state}
         with whole_file(self.segment(index)) as file:
             file.write(json.dumps(head).encode() + b"\n")
@@ -72,7 +72,7 @@ class Work:
                 file.write(packet.data)
 
     def state(self, index: int) -> dict[str, str]:
-        """What the segment behind one must know."""
+        """The state saved with a segment, for the next one."""
         with self.segment(index).open("rb") as file:
             return json.loads(file.readline())["state"]
 
@@ -83,30 +83,30 @@ class Work:
                 yield Coded(key=key, data=file.read(size))
 
     def times(self) -> Times | None:
-        """The times that were noted, None before that."""
+        """The saved frame times; None if there are none."""
         try:
             return Times.from_json((self.folder / "times.json").read_text("utf-8"))
         except (OSError, ValueError, TypeError):
             return None
 
-    def note_times(self, times: Times) -> None:
-        """Note when the frames are shown, to look through the video once only."""
+    def save_times(self, times: Times) -> None:
+        """Save the frame times, so that the video is scanned only once."""
         write_whole(times.to_json().encode(), self.folder / "times.json")
 
 
 def folder_for(target: Path) -> Path:
-    """Where the work for a video lies: beside it."""
+    """The work folder of a video, beside it."""
     return target.with_name(target.name + ".unfinished")
 
 
 @contextmanager
 def held(target: Path, plan: dict[str, Any], *, anew: bool) -> Iterator[Work]:
-    """The work folder of a video, of an earlier run if it had the same plan.
+    """Hold the work folder of a video, and resume an earlier run with the same plan.
 
     Args:
         target: the video to be made.
-        plan: all that decides about its bits, for JSON.
-        anew: whether work with another plan may be thrown away.
+        plan: everything that determines its bits, for JSON.
+        anew: whether work with another plan may be deleted.
 
     Raises:
         PictureError: when there is work with another plan, or another run holds the folder.
@@ -123,26 +123,26 @@ def held(target: Path, plan: dict[str, Any], *, anew: bool) -> Iterator[Work]:
         try:
             yield work
         except BaseException:
-            if work.times() is None and not work.done():  # nothing that would be worth keeping
+            if work.times() is None and not work.done():  # nothing worth keeping
                 finish(target)
             raise
 
 
 def begin(work: Work, plan: dict[str, Any], anew: bool) -> None:
-    """Note the plan, or see that it is the one that was noted, where frames were made by it."""
+    """Save the plan, or check that existing frames were made with the same one."""
     note = work.folder / "plan.json"
     segments = list(work.folder.glob("*.segment"))
     differing = difference(note, plan) if note.exists() or segments else None
     if differing and segments and not anew:
-        raise PictureError(f"{work.folder} was begun with {differing}; {CHANGE}")
-    if differing:  # the old plan stays till all that was made by it is gone
+        raise PictureError(f"{work.folder} was started with {differing}; {CHANGE}")
+    if differing:  # the old plan stays until everything made with it is deleted
         for path in [*segments, work.folder / "times.json"]:
             path.unlink(missing_ok=True)
     write_whole((json.dumps(plan, indent=2) + "\n").encode(), note)
 
 
 def difference(note: Path, plan: dict[str, Any]) -> str | None:
-    """The first thing in which a noted plan differs from another, in words; None where none."""
+    """The first difference between a saved plan and another, in words; None if there is none."""
     try:
         found = json.loads(note.read_text("utf-8"))
         for key, wanted in plan.items():
@@ -154,11 +154,11 @@ def difference(note: Path, plan: dict[str, Any]) -> str | None:
 
 
 def shown(value: Any) -> str:
-    """A value, short."""
+    """A value, shortened."""
     text = str(value)
     return text if len(text) <= 60 else text[:57] + "…"
 
 
 def finish(target: Path) -> None:
-    """Remove the folder; the video is there."""
+    """Remove the folder once the video is written."""
     shutil.rmtree(folder_for(target), ignore_errors=True)

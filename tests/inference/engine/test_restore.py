@@ -164,7 +164,7 @@ def test_a_budget_too_small_says_what_would_do() -> None:
     model = network(toy("deblur"))
     lq, noise = inputs(model, 1, 2, 2)
     least = plans_down(model, lq)[-1]
-    with pytest.raises(DeviceError, match="1 MB of memory are allowed, but 16×16 needs"):
+    with pytest.raises(DeviceError, match="the memory limit is 1 MB, but 16×16 needs"):
         restore(model, lq, noise, budget=10**6)
     with pytest.raises(DeviceError) as caught:
         plan_for(model.config, 1, 16, 16, budget=10**6)
@@ -255,7 +255,7 @@ def test_bfloat16_is_close_and_keeps_the_float32_maps() -> None:
 
 def test_a_size_that_does_not_divide_is_refused() -> None:
     model = network(toy("deblur"))
-    with pytest.raises(ValueError, match="sides must divide by 8"):
+    with pytest.raises(ValueError, match="sides must be multiples of 8"):
         restore(model, torch.rand(1, 3, 12, 16), torch.randn(1, 32))
 
 

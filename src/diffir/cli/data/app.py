@@ -1,4 +1,4 @@
-"""The verbs under `diffir data`."""
+"""The commands of `diffir data`."""
 
 import typer
 

@@ -1,4 +1,4 @@
-"""diffir data blur-video: sharp videos in, pairs of blurred and sharp pictures out."""
+"""diffir data blur-video: pairs of blurred and sharp pictures from sharp videos."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -71,8 +71,8 @@ def blur_video(
     tallies = [tally for tally in results if tally]
     if len(results) > 1:
         say(
-            f"{counted(sum(tally.made for tally in tallies), 'pair')} made of "
-            f"{len(tallies)} clips, {len(results) - len(tallies)} failed"
+            f"{counted(sum(tally.made for tally in tallies), 'pair')} made from "
+            f"{counted(len(tallies), 'clip')}, {len(results) - len(tallies)} failed"
         )
     if len(tallies) < len(results):
         raise typer.Exit(USER_MISTAKE)
@@ -87,16 +87,16 @@ def span(text: str) -> tuple[int, int]:
 
 
 def written(writer: "PairWriter", clip: "Clip") -> "Tally | None":
-    """What the clip gave, told in a line; None where it failed."""
+    """The result of a clip, also printed; None if it failed."""
     try:
         with watching(clip) as watch:
             tally = writer.write(clip, watch)
     except DiffIRError as error:
         complain("failed:", str(error))
         return None
-    kept = f", {tally.kept} were there" if tally.kept else ""
+    kept = f", {tally.kept} existed" if tally.kept else ""
     say(
-        f"{clip.source}: {counted(tally.made, 'pair')} made{kept}, of {tally.frames} frames "
+        f"{clip.source}: {counted(tally.made, 'pair')} made{kept}, from {tally.frames} frames "
         f"with {counted(tally.cuts, 'cut')}"
     )
     return tally
@@ -104,7 +104,7 @@ def written(writer: "PairWriter", clip: "Clip") -> "Tally | None":
 
 @contextmanager
 def watching(clip: "Clip") -> "Iterator[Callable[[Iterable[Frame]], Iterator[Frame]]]":
-    """A bar of frames if somebody is watching, with the time left if their number is known."""
+    """A progress bar on a terminal, with the time left if the number of frames is known."""
     columns = TextColumn("blurring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
 

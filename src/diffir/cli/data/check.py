@@ -1,4 +1,4 @@
-"""diffir data check: what is wrong with pictures, before hours are spent on them."""
+"""diffir data check: find what is wrong with pictures before training on them."""
 
 import json
 from collections import Counter
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-SHOWN = 20  # sentences of a kind: a set can be wrong as a whole, and then one picture tells enough
+SHOWN = 20  # messages of each kind: sometimes every picture of a set has the same problem
 
 
 @data.command()
@@ -59,23 +59,23 @@ def check(
         sets = [PairSet(gt=Path(sources[0]), lq=lq, lq_name=lq_name)]
     counts: list[int] = []
 
-    def checking(items: Iterable[T], total: int) -> Iterable[T]:
+    def counting(items: Iterable[T], what: str, total: int) -> Iterable[T]:
         counts.append(total)
-        return watched(items, "checking", total)
+        return watched(items, what, total)
 
-    findings = check_sets(sets, scale=scale, crop=crop, watch=checking)
+    findings = check_sets(sets, scale=scale, crop=crop, watch=counting)
     findings += check_masks(masks or [])
     tell(findings)
     say(f"{counted(counts[0], 'picture')} checked" + ("" if findings else ", nothing found"))
     if report:
         text = json.dumps([asdict(finding) for finding in findings], indent=1, ensure_ascii=False)
-        write_whole(text.encode(), report)
+        write_whole(text.encode(errors="backslashreplace"), report)
     if any(finding.is_problem for finding in findings):
         raise typer.Exit(USER_MISTAKE)
 
 
 def tell(findings: "list[Finding]") -> None:
-    """A line for each problem, up to a number, then a table of how many there are of each kind."""
+    """Print a line per problem, up to `SHOWN` of each kind, then a table of counts."""
     seen = Counter[str]()
     for finding in findings:
         if finding.is_problem:
@@ -84,7 +84,7 @@ def tell(findings: "list[Finding]") -> None:
                 complain(f"{finding.kind}:", finding.message)
     for kind, count in seen.items():
         if count > SHOWN:
-            complain(f"{kind}:", f"{count - SHOWN} more, which --json lists")
+            complain(f"{kind}:", f"{count - SHOWN} more, listed by --json")
     if not findings:
         return
     table = Table("found", "pictures", "", box=None)

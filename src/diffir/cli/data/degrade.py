@@ -1,17 +1,13 @@
 """diffir data degrade: make training pairs in advance."""
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from diffir.cli.app import Seed, explained, fail, say, watched
 
 from .app import data
-
-if TYPE_CHECKING:
-    from diffir.data.degrade_set import Degraded
 
 
 @data.command("degrade")
@@ -51,9 +47,6 @@ def degrade_photos(
     if kind not in DEGRADATIONS:
         raise fail(f"degradation {kind!r} found; take one of {', '.join(DEGRADATIONS)}")
 
-    def watch(items: "Iterable[Degraded]", total: int) -> "Iterable[Degraded]":
-        return watched(items, "degrading", total)
-
     torch.set_num_threads(1)  # the photos share the cores
     skipped = degrade_set(
         sources,
@@ -64,7 +57,7 @@ def degrade_photos(
         seed=seed,
         on_bad=on_bad,
         jobs=jobs,
-        watch=watch,
+        watch=watched,
     )
     left = f"; {summary_of(skipped)}" if skipped else ""
     say(f"{target / MADE}: give this to `diffir train --data`{left}")

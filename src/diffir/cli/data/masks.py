@@ -1,4 +1,4 @@
-"""diffir data masks, mask-stats: fixed masks for evaluating inpainting, and what masks cover."""
+"""diffir data masks, mask-stats: fixed masks for evaluating inpainting, and their coverage."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from diffir.cli.app import Seed, complain, explained, fail, say, watched
+from diffir.cli.app import Seed, complain, counted, explained, fail, say, watched
 
 from .app import data
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from diffir.data.masks import Coverage, Mask
 
 BAR = 40  # characters of the histogram's longest bar
-SMALLEST, LARGEST = 16, 16384  # sides; smaller masks are all hole or hardly any
+SMALLEST, LARGEST = 16, 16384  # sides; smaller masks are nearly all hole or none
 
 
 @data.command()
@@ -47,13 +47,14 @@ def masks(
     width, height = sides(size or ("512" if settings.endswith("-512") else "256"))
     there = pictures_in(folder)
     if there and not overwrite:
-        raise fail(f"{folder} holds pictures; choose another folder or add --overwrite")
+        raise fail(f"{folder} has pictures; choose another folder or add --overwrite")
     drawn = mask_set(count, height, width, chosen, (seed,))
     files = write_masks(watched(drawn, "drawing", count), folder)
     others = there - set(files)
     say(f"{count} masks of {width}×{height} in {folder}")
     if others:
-        complain("warning:", f"{len(others)} other pictures in {folder} are not of this set")
+        also = counted(len(others), "picture")
+        complain("warning:", f"{folder} also has {also} from elsewhere")
     tell(files)
 
 
@@ -85,12 +86,12 @@ def pictures_in(folder: Path) -> set[Path]:
     if not folder.exists():
         return set()
     if not folder.is_dir():
-        raise fail(f"{folder} is a file; name a folder for the masks")
+        raise fail(f"{folder} is a file; choose a folder for the masks")
     return {path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES}
 
 
 def tell(files: list[Path]) -> None:
-    """Print the coverage of masks in files, one line each for its mean and its histogram's bins."""
+    """Print the coverage of masks in files: its mean and range, then its histogram."""
     from diffir.data.masks import coverage
 
     found = coverage(holes(watched(files, "measuring", len(files))))

@@ -1,9 +1,8 @@
-"""diffir data prepare: from a downloaded set to the folder that training reads."""
+"""diffir data prepare: turn a downloaded set into a folder that training reads."""
 
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -16,18 +15,16 @@ if TYPE_CHECKING:
     from diffir.data.prepare import Prepared
     from diffir.data.prepare_sets import PublicSet
 
-T = TypeVar("T")
-
 
 def print_sets(wanted: bool) -> None:
-    """Print the sets, where they come from and on which terms, and leave."""
+    """Print the sets with their sources and terms, and exit."""
     if not wanted:
         return
     from diffir.data.prepare_sets import PUBLIC_SETS
 
     for name, public in PUBLIC_SETS.items():
-        say(f"{name}: {told(public)}")
-        say(f"    wants {public.layout}")
+        say(f"{name}: {source_of(public)}")
+        say(f"    needs {public.layout}")
         say(f"    makes {described(public.cutting, public.has_pairs)}")
     raise typer.Exit
 
@@ -91,7 +88,7 @@ def prepare(
 
     public = set_named(name)
     cutting = chosen(usual_cutting(public, split), size, step, scales, edge)
-    say(told(public))
+    say(source_of(public))
     say(f"making {described(cutting, public.has_pairs)}")
     result = prepare_set(
         name,
@@ -102,7 +99,7 @@ def prepare(
         cutting=cutting,
         on_bad=on_bad,
         jobs=jobs,
-        watch=watch,
+        watch=watched,
     )
     tell(result, target, public.has_pairs)
 
@@ -110,7 +107,7 @@ def prepare(
 def chosen(
     usual: "Cutting", size: int | None, step: int | None, scales: str | None, edge: int | None
 ) -> "Cutting":
-    """The usual cutting with what was asked for in its place."""
+    """The default cutting with the options that were given."""
     from diffir.data.cutting import scales_of
 
     side = usual.size if size is None else size
@@ -124,15 +121,15 @@ def chosen(
     )
 
 
-def told(public: "PublicSet") -> str:
-    """Where a set comes from, and its terms."""
+def source_of(public: "PublicSet") -> str:
+    """The source and terms of a set."""
     if not public.page:
         return f"{public.title}; terms: {public.terms}"
     return f"{public.title}, from {public.page}; terms: {public.terms}"
 
 
 def described(cutting: "Cutting", has_pairs: bool) -> str:
-    """What is made, in words."""
+    """A cutting in words."""
     what = "pairs" if has_pairs else "pictures"
     words = f"whole {what}"
     if cutting.size:
@@ -143,13 +140,8 @@ def described(cutting: "Cutting", has_pairs: bool) -> str:
     return words + (f" and with a short side of {cutting.edge}" if cutting.edge else "")
 
 
-def watch(items: Iterable[T], total: int) -> Iterable[T]:
-    """The items, with a bar if somebody is watching."""
-    return watched(items, "preparing", total)
-
-
 def tell(result: "Prepared", target: Path, has_pairs: bool) -> None:
-    """A line for each original that was left out, and one for all."""
+    """Print a line per original that was left out, and a summary."""
     for sentence in result.skipped.values():
         complain("left out:", sentence)
     what = "pair" if has_pairs else "picture"

@@ -30,10 +30,13 @@ def shard(
 
     Files are stored unchanged. Shards make sets on network drives much faster to read.
     """
+    from diffir.data.prepare import require_apart
     from diffir.data.sets import data_sets, entries_of_sets
     from diffir.data.shards import write_shards
     from diffir.data.stream import summary_of
 
+    for source in sources:
+        require_apart(Path(source), target)
     entries, unfit = entries_of_sets(data_sets(sources), scale=scale)
     if (unfit and on_bad == "stop") or not entries:
         raise fail(summary_of(unfit) or "no pictures found; give some")

@@ -1,4 +1,4 @@
-"""The engine: the network of `model` over pictures of any size, exactly, in bounded memory."""
+"""The engine: the network of `model` for pictures of any size, exact and in bounded memory."""
 
 from .budget import bytes_of, default_budget
 from .plan import Plan, plan_for

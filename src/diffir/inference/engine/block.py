@@ -1,10 +1,10 @@
-"""One dynamic transformer block over a map in place, a stripe at a time, in two passes.
+"""One dynamic transformer block on a map, in place, stripe by stripe, in two passes.
 
-C channels, h heads, c = C / h. Pass 1 needs Q and K alone, for the c × c correlations of their
-channels. Pass 2 makes V anew, so no map but x ever exists, adds `M V` to x, M being the output
-projection times the attention of all heads, and runs the feed-forward network behind it.
-The IPR's scale and shift and the norm's own vanish in the weights of the products, picture by
-picture; the L2 norms of Q and K are applied to the correlations.
+C channels, h heads, c = C / h. Pass 1 computes only Q and K, for the c × c correlations of their
+channels. Pass 2 computes V, so that x remains the only map, adds `M V` to x, where M is the output
+projection times the attention of all heads, and runs the feed-forward network after it. Scale and
+shift of the IPR and of the norm are folded into the weights of the products for each picture; the
+L2 norms of Q and K are applied to the correlations.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,14 +20,14 @@ from .stripes import Grid, finished
 from .tools import Tools
 from .work import correlation_work, rest_work
 
-ALIGN = 16  # hidden channels are filled up to whole vector registers
+ALIGN = 16  # hidden channels are padded to full vector registers
 Spans = Iterable[tuple[int, int]]
 
 
 def run_block(
     block: DynamicTransformerBlock, ipr: Tensor, x: Tensor, grid: Grid, tools: Tools
 ) -> None:
-    """Run a block over x (H, W, C) in place, with the IPR (1, 4C')."""
+    """Run a block on x (H, W, C) in place, with the IPR (1, 4C')."""
     first = folded(block.attention.qkv.weight, block.norm1, block.modulation1, ipr)
     matrix = mixing_matrix(block, first, x, grid, tools)
     attended = attend(block, first, matrix, x, grid, tools)
@@ -39,7 +39,7 @@ def run_block(
 def folded(
     weight: Tensor, norm: LayerNorm2d, modulation: IPRModulation, ipr: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Weight (O, C) and bias (O) of a product that takes what is normalised alone."""
+    """Weight (O, C) and bias (O) for normalised inputs, with norm and modulation folded in."""
     weight = weight[:, :, 0, 0]
     scale, shift = (part[0] for part in modulation.scale_and_shift(ipr))
     if norm.bias is not None:
@@ -54,7 +54,7 @@ def mixing_matrix(
     grid: Grid,
     tools: Tools,
 ) -> Tensor:
-    """M, (C, C), that makes attention's output of V: pass 1."""
+    """Pass 1: M, (C, C), which maps V to the output of attention."""
     dim = x.shape[-1]
     weight, bias = folded_qkv
     attention = block.attention
@@ -82,7 +82,7 @@ def attend(
     grid: Grid,
     tools: Tools,
 ) -> Iterator[tuple[int, int]]:
-    """Add M V to x, yielding the rows that are done."""
+    """Add M V to x, yielding the finished rows."""
     dim = x.shape[-1]
     weight, bias = folded_qkv
     of_v = weight[2 * dim :], bias[2 * dim :]
@@ -106,7 +106,7 @@ def feed_forward(
     grid: Grid,
     tools: Tools,
 ) -> Iterator[tuple[int, int]]:
-    """Add the feed-forward network's output to x, yielding the rows that are done."""
+    """Add the feed-forward network's output to x, yielding the finished rows."""
     hidden = ffn.project_out.weight.shape[1]
     width = -(-hidden // ALIGN) * ALIGN
     halves = [
@@ -128,5 +128,5 @@ def feed_forward(
 
 
 def filled(weight: Tensor, length: int) -> Tensor:
-    """More rows, of zeros: (length, …)."""
+    """Pad with rows of zeros: (length, …)."""
     return F.pad(weight, [0, 0] * (weight.ndim - 1) + [0, length - len(weight)])

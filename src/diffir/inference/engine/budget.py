@@ -1,4 +1,4 @@
-"""How much memory a run may take: as a user says it, or what is free."""
+"""The memory limit of a run: as given by the user, or the free memory."""
 
 import re
 from pathlib import Path
@@ -8,18 +8,18 @@ import torch
 from diffir.errors import DeviceError
 
 MARGIN = 0.9
-"""The share of what is free that a run takes unasked; the rest is for other programs."""
+"""The default share of the free memory; the rest is left to other programs."""
 UNITS = ("", "K", "M", "G", "T")
 CGROUP = Path("/sys/fs/cgroup")
 
 
 def bytes_of(text: str, what: str = "memory") -> int:
-    """Bytes of `2GB`, `1.5G`, `500 MB`, `2GiB`; a number alone is bytes.
+    """Bytes of `2GB`, `1.5G`, `500 MB`, `2GiB`; a plain number is bytes.
 
-    `what` is asked for, for the error.
+    `what` is its name in the error.
 
     Raises:
-        DeviceError: when it is no such text.
+        DeviceError: when the text is not a size.
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(I?)B?", text.strip().upper())
     if found is None or float(found[1]) == 0:
@@ -29,13 +29,13 @@ def bytes_of(text: str, what: str = "memory") -> int:
 
 
 def default_budget(device: torch.device) -> int | None:
-    """Bytes that a run on this device may take unasked, None where that is not known."""
+    """The default limit on a device in bytes, None if unknown."""
     free = free_memory(device)
     return None if free is None else int(MARGIN * free)
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Bytes that are free: of the GPU, or of Linux and the container around this process."""
+    """Free bytes of the GPU, or of Linux and the container of this process."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     counts = [count for count in (free_of_system(), free_of_container()) if count is not None]
@@ -43,7 +43,7 @@ def free_memory(device: torch.device) -> int | None:
 
 
 def free_of_system(meminfo: Path = Path("/proc/meminfo")) -> int | None:
-    """Bytes that Linux can give without swapping."""
+    """Bytes that Linux can provide without swapping."""
     if not meminfo.exists():
         return None
     lines = meminfo.read_text(encoding="utf-8").splitlines()
@@ -52,7 +52,7 @@ def free_of_system(meminfo: Path = Path("/proc/meminfo")) -> int | None:
 
 
 def free_of_container(cgroup: Path = CGROUP) -> int | None:
-    """Bytes left under the limit of a container (version 2 of control groups)."""
+    """Bytes left under the limit of a container (cgroups v2)."""
     limit, current, stat = (cgroup / f"memory.{name}" for name in ("max", "current", "stat"))
     if not limit.exists() or not current.exists() or limit.read_text().strip() == "max":
         return None

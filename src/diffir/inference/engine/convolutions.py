@@ -1,6 +1,6 @@
-"""The full 3×3 convolutions around the blocks, streamed: from pictures, between levels, to RGB.
+"""The full 3×3 convolutions around the blocks, in stripes: from pictures, between levels, to RGB.
 
-H × W are the positions of the map at hand; maps are (H, W, C).
+H × W are the positions of the current map; maps are (H, W, C).
 """
 
 from collections.abc import Iterator
@@ -17,13 +17,13 @@ from .work import convolutions, layer_work, tail_work
 
 
 def convolution_of(layer: nn.Module, kernels: Kernels, leaky: bool = False) -> Convolution:
-    """A layer's 3×3 convolution as the kernels do it."""
+    """A layer's 3×3 convolution by the kernels."""
     assert isinstance(layer, nn.Conv2d)
     return kernels.convolution(layer.weight, layer.bias, leaky)
 
 
 def shuffling_convolution(layer: nn.Module, tools: Tools) -> Convolution:
-    """The convolution in front of a pixel-shuffle by 2, its outputs in the order (2, 2, C)."""
+    """The convolution before a pixel-shuffle by 2, with outputs in the order (2, 2, C)."""
     assert isinstance(layer, nn.Conv2d)
 
     def ordered(weight: Tensor) -> Tensor:
@@ -67,7 +67,7 @@ def down(layer: nn.Module, x: Tensor, grid: Grid, coarse: Tensor, tools: Tools) 
 
 
 def up(layer: nn.Module, x: Tensor, grid: Grid, tools: Tools) -> Iterator[tuple[int, Tensor]]:
-    """Stripes of (2H, 2W, C) from x (H, W, 2C), whose rows may be written over once they came."""
+    """Stripes of (2H, 2W, C) from x (H, W, 2C), whose rows may be overwritten once used."""
     line = tools.line("first", grid.tallest, grid.width, x.shape[2])
     windows = lined(stripes_of_map(x, grid, tools, layer_work(layer)), line, grid.height)
     return shuffled(convolved(shuffling_convolution(layer, tools), windows), "second", tools)
@@ -87,7 +87,7 @@ def fuse(layer: nn.Module, coming: Stripes, x: Tensor, tools: Tools) -> None:
 
 
 def join(coming: Stripes, skip: Tensor, x: Tensor) -> None:
-    """Lay [coming, skip] into x (H, W, 2C), which may hold the skip's rows anywhere in its own."""
+    """Write [coming, skip] into x (H, W, 2C), whose rows may contain those of the skip."""
     channels = skip.shape[2]
     for start, rows in coming:
         stop = start + len(rows)

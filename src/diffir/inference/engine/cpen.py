@@ -1,8 +1,7 @@
-"""CPEN streamed: its residual blocks over a map in place, its mean over positions a running sum."""
+"""CPEN in stripes: residual blocks in place, and the mean over positions as a running sum."""
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from diffir.model.cpen import CPEN, EPS, ConstantIPR
@@ -17,35 +16,31 @@ from .work import convolutions, layer_work
 def extract(
     cpen: CPEN, picture: Tensor, factor: int, x: Tensor, grid: Grid, tools: Tools
 ) -> Tensor:
-    """The IPR (1, 4C') of a picture (C, factor·H, factor·W); x (H, W, C') is where it is made."""
+    """The IPR (1, 4C') of a picture (C, factor·H, factor·W); x (H, W, C') is working memory."""
     if isinstance(cpen, ConstantIPR):
         return cpen(picture[None])
     embed(cpen.embed[0], picture, factor, x, grid, tools, leaky=True)
     for block in cpen.blocks.children():
         run_residual_block(block, x, grid, tools)
+    expanded = chain(convolutions(cpen.expand), [True, True, True], x, grid, tools)  # (H, W, 4C')
     powers = (1, 2) if cpen.with_std else (1,)
-    mean, *squares = means_of(powers, expanded(cpen.expand, x, grid, tools), grid)
+    mean, *squares = means_of(powers, expanded, grid)
     spreads = [(square - mean.square() + EPS).sqrt() for square in squares]
     spread = spreads[0][None].to(x) if spreads else None
     return cpen.read(mean[None].to(x), spread)
 
 
 def run_residual_block(block: nn.Module, x: Tensor, grid: Grid, tools: Tools) -> None:
-    """Add two convolutions of x to it, always in rows whose old values nobody needs any more."""
+    """Add two convolutions of x to it in place, in rows whose old values are no longer needed."""
     layers = convolutions(block)
     for start, rows in chain(layers, [True, False], x, grid, tools):
         x[start : start + len(rows)] += rows
 
 
-def expanded(layers: nn.Module, x: Tensor, grid: Grid, tools: Tools) -> Stripes:
-    """Stripes of (H, W, 4C')."""
-    return chain(convolutions(layers), [True, True, True], x, grid, tools)
-
-
 def chain(
     layers: list[nn.Conv2d], leaky: list[bool], x: Tensor, grid: Grid, tools: Tools
 ) -> Stripes:
-    """Convolutions one after another from a whole map, each with a leaky ReLU or without."""
+    """Consecutive convolutions of a whole map, each with or without a leaky ReLU."""
     windows = windows_of_map(
         x, grid, tools.kernels, tools, sum(layer_work(layer) for layer in layers)
     )
@@ -58,7 +53,7 @@ def chain(
 
 
 def means_of(powers: Sequence[int], stripes: Stripes, grid: Grid) -> list[Tensor]:
-    """The means (C) of some powers over all positions of a map that comes two rows late."""
+    """The means (C) of some powers over all positions of a map that arrives two rows late."""
     totals: list[float | Tensor] = [0.0 for _ in powers]
     for start, rows in stripes:
         for low, high in grid.pieces(start, start + len(rows), late=2):
@@ -66,4 +61,5 @@ def means_of(powers: Sequence[int], stripes: Stripes, grid: Grid) -> list[Tensor
             for index, power in enumerate(powers):
                 part = piece if power == 1 else piece.double() ** power
                 totals[index] = totals[index] + part.sum(dim=0).double()
-    return [torch.as_tensor(total) / (grid.height * grid.width) for total in totals]
+    size = grid.height * grid.width
+    return [total / size for total in totals if isinstance(total, Tensor)]

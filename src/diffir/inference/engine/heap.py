@@ -1,20 +1,20 @@
-"""What the C library does with freed memory, where it is glibc; elsewhere these do nothing."""
+"""Control how glibc handles freed memory; no effect with other C libraries."""
 
 import ctypes
 import os
 from functools import cache
 
-TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # numbers of glibc's malloc.h
-LARGEST = 32 * 2**20  # bytes, as much as glibc allows
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # constants of glibc's malloc.h
+LARGEST = 32 * 2**20  # bytes, the most that glibc allows
 GAPS = 100_000_000
 
 
 @cache
 def keep_freed_blocks() -> None:
-    """Let blocks as large as those of stripes be kept when they are freed.
+    """Keep freed blocks of the size of stripes in the process.
 
-    By itself glibc gives most of them back to the system, to be faulted in again at the next
-    stripe. Whoever sets a variable MALLOC_… has chosen otherwise.
+    By default glibc returns most of them to the system, and the next stripe faults them in again.
+    An environment variable MALLOC_… takes precedence.
     """
     library = glibc()
     if library is not None and not any(name.startswith("MALLOC_") for name in os.environ):
@@ -23,8 +23,8 @@ def keep_freed_blocks() -> None:
 
 
 def give_back_gaps(beside: int) -> None:
-    """Return what lies free between blocks, up to 100 MB, where it counts beside maps of so many
-    bytes; in small pictures it would cost more time than all else.
+    """Return free memory between blocks, up to 100 MB, if the maps of `beside` bytes are large; for
+    small pictures it would take more time than everything else.
     """
     library = glibc()
     if library is not None and beside > GAPS:
@@ -33,7 +33,7 @@ def give_back_gaps(beside: int) -> None:
 
 @cache
 def glibc() -> ctypes.CDLL | None:
-    """The C library of this process, None where it is another."""
+    """The C library of this process, None if it is not glibc."""
     try:
         library = ctypes.CDLL(None)
     except (OSError, TypeError):  # Windows

@@ -1,7 +1,7 @@
-"""The inner operations in plain torch, on any device: products, and convolutions of three rows.
+"""The inner operations in plain torch, on any device: products and 3×3 convolutions of rows.
 
-A map is (H, W, C), dense; P pixels, C channels, O outputs. Weights are prepared once a picture and
-come back as functions, because each library wants them in an order of its own.
+A map is (H, W, C), contiguous; P pixels, C channels, O outputs. Weights are prepared once per
+picture and returned as functions, because each library needs its own layout.
 """
 
 import itertools
@@ -19,15 +19,15 @@ from diffir.model.cpen import LEAK
 from .correlations import Correlations
 
 Product: TypeAlias = Callable[[Tensor, Tensor], None]
-"""From (R, W, C) into (R, W, O), both dense."""
+"""From (R, W, C) into (R, W, O), both contiguous."""
 Convolution: TypeAlias = Callable[[Tensor], Tensor]
-"""From a window (R + 2, W, C) to its inner rows (R, W, O); beside the window lie zeros."""
+"""From a window (R + 2, W, C) to its inner rows (R, W, O), with zeros at the sides."""
 Gate: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """From two windows (R + 2, W, C) to rows (R, W, C)."""
 NormedProducts: TypeAlias = Callable[[Tensor, Sequence[Tensor]], None]
-"""From x (R, W, C), whose rows may lie apart, into dense (R, W, O), one for every product."""
+"""From x (R, W, C) with strided rows into contiguous (R, W, O), one for every product."""
 Correlator: TypeAlias = Callable[[Tensor, Sequence[tuple[int, int]], Correlations], None]
-"""From a window (R + 2, W, 2C), and its inner rows parted into blocks, into the sums."""
+"""From a window (R + 2, W, 2C), with its inner rows split into blocks, into the sums."""
 
 
 class Memory(Protocol):
@@ -48,10 +48,10 @@ def as_rows(image: Tensor) -> Tensor:
 
 
 def convolve(image: Tensor, kernel: Tensor, bias: Tensor | None, groups: int = 1) -> Tensor:
-    """A 3×3 convolution with zeros at the left and right alone.
+    """A 3×3 convolution with zero padding only at the left and right.
 
-    On the CPU not by `F.conv2d`, which takes another algorithm for small inputs: the bits of the
-    result would hang on the height of the stripes. On NVIDIA's GPUs it would round to TF32.
+    On CPUs not by `F.conv2d`, which uses another algorithm for small inputs, so that the bits of
+    the result would depend on the height of the stripes. On NVIDIA's GPUs it would round to TF32.
     """
     if image.is_cpu and image.dtype == torch.float32 and torch._C._has_mkldnn:
         return torch.mkldnn_convolution(image, kernel, bias, (0, 1), (1, 1), (1, 1), groups)
@@ -61,7 +61,7 @@ def convolve(image: Tensor, kernel: Tensor, bias: Tensor | None, groups: int = 1
 
 
 def exact_convolution(image: Tensor, kernel: Tensor, bias: Tensor | None, groups: int) -> Tensor:
-    """As `convolve`: not by trying out algorithms, by the same one each time, without TF32."""
+    """As `convolve`, deterministic: no benchmarking of algorithms, no TF32."""
     benchmark, deterministic, cudnn, tf32 = False, True, True, False
     shape = (1, 1), (0, 1), (1, 1), False, (0, 0)  # stride, padding, dilation, transposed, more
     return torch._convolution(
@@ -70,12 +70,12 @@ def exact_convolution(image: Tensor, kernel: Tensor, bias: Tensor | None, groups
 
 
 def normalised(x: Tensor, norm: LayerNorm2d, dtype: torch.dtype, memory: Memory) -> Tensor:
-    """Rows (R, W, C) normalised over C, without the affine part, in another dtype perhaps."""
+    """Rows (R, W, C) normalised over C, without the affine part, in the given dtype."""
     mean = x.mean(dim=-1, keepdim=True)
     y = torch.sub(x, mean, out=memory("centred", *x.shape, dtype=x.dtype))
     spread = torch.linalg.vector_norm(y, dim=-1, keepdim=True)
     inverse = spread.square_().div_(x.shape[-1]).add_(norm.eps).rsqrt_()
-    source = x if norm.bias is None else y  # the bias-free form leaves the mean in
+    source = x if norm.bias is None else y  # the bias-free form keeps the mean
     out = y if x.dtype == dtype else memory("normalised", *x.shape, dtype=dtype)
     return torch.mul(source, inverse, out=out)
 
@@ -83,7 +83,7 @@ def normalised(x: Tensor, norm: LayerNorm2d, dtype: torch.dtype, memory: Memory)
 def few_outputs(weight: Tensor, bias: Tensor | None) -> Convolution:
     """A convolution to RGB as one product with its 9 taps, whose results are shifted and added.
 
-    2.5 times as fast as one that is made for many outputs.
+    2.5 times as fast as a convolution optimised for many outputs.
     """
     taps = rearrange(weight, "o c y x -> (y x o) c").contiguous()
     shift = weight.new_zeros(len(weight)) if bias is None else bias
@@ -102,13 +102,13 @@ def few_outputs(weight: Tensor, bias: Tensor | None) -> Convolution:
 
 
 class Kernels:
-    """torch's own operations, in one dtype; sums go on in float32 wherever torch does so."""
+    """torch's own operations, in one dtype; sums are in float32 wherever torch does so."""
 
     def __init__(self, dtype: torch.dtype = torch.float32) -> None:
         self.dtype = dtype
 
     def cast(self, weight: Tensor) -> Tensor:
-        """A weight as the products want it."""
+        """A weight in the dtype of the products."""
         return weight.detach().to(self.dtype)
 
     def product(self, weight: Tensor, bias: Tensor | None = None) -> Product:
@@ -160,7 +160,7 @@ class Kernels:
         return run
 
     def adder(self, weight: Tensor) -> Product:
-        """`out += x Wᵀ`, weight (O, C); out may be of a finer dtype, and its rows apart."""
+        """`out += x Wᵀ`, weight (O, C); out may have a finer dtype and strided rows."""
         transposed = self.cast(weight).t()
 
         def run(x: Tensor, out: Tensor) -> None:
@@ -172,7 +172,7 @@ class Kernels:
         return run
 
     def depthwise(self, weight: Tensor) -> Convolution:
-        """Every channel by itself, weight (C, 1, 3, 3)."""
+        """Depthwise convolution, weight (C, 1, 3, 3)."""
         kernel = self.cast(weight)
 
         def run(window: Tensor) -> Tensor:
@@ -193,7 +193,7 @@ class Kernels:
     def convolution(
         self, weight: Tensor, bias: Tensor | None = None, leaky: bool = False
     ) -> Convolution:
-        """All channels, weight (O, C, 3, 3), followed by a leaky ReLU where asked."""
+        """Full convolution, weight (O, C, 3, 3), optionally followed by a leaky ReLU."""
         kernel = self.cast(weight).contiguous(memory_format=torch.channels_last)
         shift = None if bias is None else self.cast(bias)
 

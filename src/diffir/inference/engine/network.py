@@ -1,4 +1,4 @@
-"""The whole network over one picture, all its maps in one piece of memory.
+"""The whole network for one picture, with all maps in one block of memory.
 
 C channels, H × W positions of level 1. A row has W·C numbers at every level, half as many
 positions with twice the channels each time, so 2C·H·W numbers hold the four levels at once:
@@ -8,8 +8,8 @@ positions with twice the channels each time, so 2C·H·W numbers hold the four l
     row 2  [ level 2 | level 1 ]     row 6  [ level 2 | level 1 ]
     row 3  [ latent  | level 1 ]     row 7  [         | level 1 ]     and so on
 
-Skips are fused with what comes up in their own place. On the way up to level 1 a row takes both
-halves, as 2C channels [coming up, skip], just after level 2 was read from it.
+Skips are fused in place with what comes up. On the way up to level 1 a row takes both halves, as 2C
+channels [coming up, skip], just after level 2 was read from it.
 """
 
 from collections.abc import Callable
@@ -48,10 +48,10 @@ def restore_picture(
         lq: (in_channels, height, width).
         noise: (1, 4C').
         step_noise: (T, 1, 4C') for a chain with inserted variance.
-        restored: where the result goes.
+        restored: receives the result.
         plan: for pictures of this size.
         tools: kernels, scratch memory and watch.
-        ipr_filter: gives the IPR to restore with, (1, 4C'), for the one that was estimated.
+        ipr_filter: maps the estimated IPR, (1, 4C'), to the one to restore with.
     """
     if model.config.prefill:
         lq = prefilled(lq[None])[0]
@@ -117,12 +117,12 @@ def body(
 
 
 def first(layers: nn.Module) -> nn.Module:
-    """The convolution that stands before a pixel-shuffle or -unshuffle."""
+    """The convolution before a pixel-shuffle or -unshuffle."""
     return next(layers.children())
 
 
 def run_blocks(blocks: nn.Module, ipr: Tensor, x: Tensor, grid: Grid, tools: Tools) -> None:
-    """All blocks of a level over x (H, W, C), in place."""
+    """Run all blocks of a level on x (H, W, C), in place."""
     for block in blocks.children():
         assert isinstance(block, DynamicTransformerBlock)
         run_block(block, ipr, x, grid, tools)
@@ -136,7 +136,7 @@ def view(maps: Tensor, grid: Grid, channels: int) -> Tensor:
 
 
 def level_views(maps: Tensor, grids: list[Grid], dim: int) -> list[Tensor]:
-    """The maps of the four levels as they lie in `maps`: (H, W, C), (H/2, W/2, 2C) and so on."""
+    """The maps of the four levels as views of `maps`: (H, W, C), (H/2, W/2, 2C) and so on."""
     rows = view(maps, grids[0], 2 * dim).view(grids[0].height, 2, -1)  # (H, 2, W·C)
     halves = rows[:, 1], rows[0::2, 0], rows[1::4, 0], rows[3::8, 0]
     return [

@@ -1,6 +1,6 @@
-"""The inner operations by oneDNN's fused forms, which torch has under private names.
+"""The inner operations by oneDNN's fused forms, which torch provides under private names.
 
-What follows a convolution or product (adding to a map, GELU, the gate) is done while the numbers
+What follows a convolution or product (adding to a map, GELU, the gate) is computed while the values
 are still in registers.
 """
 
@@ -14,16 +14,16 @@ from diffir.model.cpen import LEAK
 from .kernels import Convolution, Gate, Kernels, Product, as_image, as_rows
 
 Packed = Callable[[Tensor], Tensor]
-"""From the input to the weight in the order that oneDNN wants for an input of that size."""
+"""From the input to the weight in the layout that oneDNN needs for an input of that size."""
 
 
 class OneDNN(Kernels):
     """oneDNN's operations; see `Kernels` for shapes."""
 
     def product(self, weight: Tensor, bias: Tensor | None = None) -> Product:
-        """`out = x Wᵀ + b`; the copy costs less than adding to zeros, and nothing is packed."""
+        """`out = x Wᵀ + b`; the copy is cheaper than adding to zeros, and nothing is packed."""
         weight = self.cast(weight).contiguous()
-        shift = None if bias is None else self.cast(bias).contiguous()  # taken for dense
+        shift = None if bias is None else self.cast(bias).contiguous()  # assumed contiguous
 
         def run(x: Tensor, out: Tensor) -> None:
             out.copy_(torch.ops.mkldnn._linear_pointwise(x, weight, shift, "none", [], ""))
@@ -43,7 +43,7 @@ class OneDNN(Kernels):
         return run
 
     def depthwise(self, weight: Tensor) -> Convolution:
-        """Every channel by itself."""
+        """Depthwise convolution."""
         groups = len(weight)
         packed = packing(self.cast(weight), [0, 1], groups)
 
@@ -67,7 +67,7 @@ class OneDNN(Kernels):
     def convolution(
         self, weight: Tensor, bias: Tensor | None = None, leaky: bool = False
     ) -> Convolution:
-        """All channels, followed by a leaky ReLU where asked."""
+        """Full convolution, optionally followed by a leaky ReLU."""
         packed = packing(self.cast(weight), [0, 1])
         shift = None if bias is None else self.cast(bias)
         follower = "leaky_relu" if leaky else "none"
@@ -81,8 +81,8 @@ class OneDNN(Kernels):
 def packing(weight: Tensor, padding: list[int], groups: int = 1) -> Packed:
     """Pack a weight (O, C / groups, k, k) whenever the size of the input changes.
 
-    Orders differ between sizes, and one that does not fit is reordered in every call, which may
-    cost more than the call. Only the latest is kept: sizes change twice in a sweep.
+    Layouts differ between sizes, and a wrong one is reordered in every call, which may cost more
+    than the call itself. Only the latest is kept: sizes change twice in a sweep.
     """
     weight = weight.contiguous()
     kept: dict[torch.Size, Tensor] = {}
@@ -106,7 +106,7 @@ def convolve(
     follower: str = "none",
     bias: Tensor | None = None,
 ) -> Tensor:
-    """A convolution with what follows it."""
+    """A convolution with the operation that follows it."""
     scalars = [LEAK] if follower == "leaky_relu" else []
     return torch.ops.mkldnn._convolution_pointwise(
         x, packed(x), bias, padding, [1, 1], [1, 1], groups, follower, scalars, "none"
@@ -114,7 +114,7 @@ def convolve(
 
 
 def multiply(x: Tensor, other: Tensor, packed: Packed, groups: int) -> Tensor:
-    """A depthwise convolution times something."""
+    """A depthwise convolution multiplied by another map."""
     weight = packed(x)
     return torch.ops.mkldnn._convolution_pointwise.binary(
         x, other, weight, None, [0, 1], [1, 1], [1, 1], groups, "mul", None, None, [], None
@@ -122,7 +122,7 @@ def multiply(x: Tensor, other: Tensor, packed: Packed, groups: int) -> Tensor:
 
 
 def add(out: Tensor, x: Tensor, packed: Packed) -> None:
-    """Add a 1×1 convolution to something."""
+    """Add a 1×1 convolution to a map."""
     torch.ops.mkldnn._convolution_pointwise_.binary(
         out, x, packed(x), None, [0, 0], [1, 1], [1, 1], 1, "add", 1.0, None, [], None
     )

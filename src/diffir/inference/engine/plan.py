@@ -1,4 +1,4 @@
-"""What a run will need: stripe heights for a budget of memory, and bytes known beforehand."""
+"""Plan a run: the height of stripes for a memory limit, and the bytes needed."""
 
 import math
 from dataclasses import dataclass, replace
@@ -9,36 +9,36 @@ from diffir.model import DiffIRConfig
 from .stripes import Grid
 
 STRIPE = 400_000
-"""Numbers of x in a stripe: few enough for the caches, enough to be worth a call."""
+"""Elements of x in a stripe: few enough for the caches, enough to be worth a call."""
 GPU_STRIPE = 32_000_000
-"""The same on a GPU: a stripe is about 16 launches of some 12 µs, in which a GPU of 3 TB/s moves
-what 13 million numbers in bfloat16 cause; by arithmetic, not measured."""
+"""The same on a GPU: a stripe takes about 16 launches of some 12 µs, in which a GPU with 3 TB/s
+moves the data of 13 million elements in bfloat16; calculated, not measured."""
 BLOCK = 512
-"""Pixels, at least, that sums over pixels take together."""
+"""The least number of pixels that sums over pixels process together."""
 ALLOWANCE = 160_000_000
-"""Bytes for folded and packed weights, what libraries keep, and the allocator's gaps."""
+"""Bytes for folded and packed weights, libraries, and fragmentation."""
 GPU_ALLOWANCE = 200_000_000
-"""The same on a GPU, with partial sums and what cuDNN works in; not measured."""
+"""The same on a GPU, including partial sums and cuDNN's workspace; not measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How pictures of one size are restored; `bytes` is what that takes, LQ not counted."""
+    """How pictures of one size are restored; `bytes` is the memory needed, without LQ."""
 
     config: DiffIRConfig
     batch: int
     height: int
-    """Of LQ, padded to what the network takes."""
+    """Of the padded LQ."""
     width: int
     itemsize: int
-    """Bytes of a number inside stripes; maps are float32."""
+    """Bytes per element in stripes; maps are float32."""
     stripe: int
-    """Numbers of x in a stripe, about."""
+    """Approximate elements of x in a stripe."""
     allowance: int = ALLOWANCE
 
     @property
     def grids(self) -> list[Grid]:
-        """How the maps of the four levels are cut."""
+        """The division of the maps of the four levels into stripes."""
         config = self.config
         height, width = self.height // config.unshuffle, self.width // config.unshuffle
         dims = [2 * config.dim, *(config.dim << level for level in (1, 2, 3))]
@@ -49,21 +49,21 @@ class Plan:
 
     @property
     def cpen_grid(self) -> Grid:
-        """How CPEN's map is cut."""
+        """The division of CPEN's map into stripes."""
         factor = self.config.cpen_unshuffle
         pixels = self.stripe // self.config.ipr_dim
         return grid_of(self.height // factor, self.width // factor, pixels)
 
     @property
     def tail_grid(self) -> Grid:
-        """How level 1 is cut for the output layers, which enlarge it."""
+        """The division of level 1 into stripes for the output layers, which enlarge it."""
         config, level = self.config, self.grids[0]
         pixels = self.stripe // (config.dim * max(config.upscale, 2) ** 2 // 2)
         return grid_of(level.height, level.width, pixels)
 
     @property
     def map_numbers(self) -> int:
-        """Numbers of the maps: the 2C channels of level 1, or CPEN's map."""
+        """Elements of the maps: the 2C channels of level 1, or CPEN's map if larger."""
         level, cpen = self.grids[0], self.cpen_grid
         body = 2 * self.config.dim * level.height * level.width
         return max(body, self.config.ipr_dim // 4 * cpen.height * cpen.width)
@@ -75,7 +75,7 @@ class Plan:
 
     @property
     def scratch_bytes(self) -> int:
-        """Bytes of everything that is as large as a stripe."""
+        """Bytes of all buffers with the size of a stripe."""
         config = self.config
         dims = [2 * config.dim, *(config.dim << level for level in (1, 2, 3))]
         block = max(
@@ -92,17 +92,17 @@ class Plan:
 
     @property
     def prefilled_bytes(self) -> int:
-        """Bytes of LQ with its holes filled; filling takes some more, before the maps are there."""
+        """Bytes of LQ with its holes filled; filling needs some more, before maps are allocated."""
         return 16 * self.height * self.width * self.config.prefill
 
     @property
     def bytes(self) -> int:
-        """Everything that a run allocates."""
+        """All bytes that a run allocates."""
         whole = 4 * self.map_numbers + self.output_bytes + self.prefilled_bytes
         return whole + self.scratch_bytes + self.allowance
 
     def halved(self) -> "Plan | None":
-        """The plan with stripes about half as high, None where they are as low as can be."""
+        """The plan with stripes about half as high, None if they are already the lowest."""
         stripe = self.stripe
         while stripe := stripe // 2:
             plan = replace(self, stripe=stripe)
@@ -111,7 +111,7 @@ class Plan:
         return None
 
     def describe(self, whole: bool = False) -> str:
-        """One line: size, memory, and stripes, unless whole maps are taken."""
+        """One line with size, memory, and stripes, unless whole maps are used."""
         pictures = "1 picture" if self.batch == 1 else f"{self.batch} pictures"
         size = f"{pictures} of {self.width}×{self.height}"
         if whole:
@@ -124,14 +124,14 @@ class Plan:
 
 
 def grid_of(height: int, width: int, pixels: int) -> Grid:
-    """A map cut into stripes of about so many pixels, in whole blocks of an even number of rows."""
+    """Divide a map into stripes of about `pixels` pixels, in blocks of an even number of rows."""
     block = 2 * math.ceil(BLOCK / (2 * width))
     rows = block * max(1, pixels // (block * width))
     return Grid(height=height, width=width, block=block, rows=rows)
 
 
 def block_numbers(dim: int, expansion: float) -> int:
-    """Numbers that a block holds for every pixel of a stripe: lines and what is made of them."""
+    """Elements that a block holds per pixel of a stripe: line buffers and intermediate results."""
     hidden = int(dim * expansion) + 16
     return 5 * dim + 2 * hidden + max(4 * dim, 2 * hidden)
 
@@ -145,15 +145,15 @@ def plan_for(
     itemsize: int = 4,
     gpu: bool = False,
 ) -> Plan:
-    """The plan with the highest stripes, up to what is useful, that a budget of bytes allows.
+    """The plan with the highest useful stripes that a budget in bytes allows.
 
     Raises:
-        ValueError: when the sides do not divide by `config.multiple_of`.
+        ValueError: when the sides are not multiples of `config.multiple_of`.
         DeviceError: when not even the lowest stripes fit.
     """
     if height % config.multiple_of or width % config.multiple_of or 0 in (batch, height, width):
         raise ValueError(
-            f"{batch} picture(s) of {width}×{height} found; sides must divide by "
+            f"{batch} picture(s) of {width}×{height} found; sides must be multiples of "
             f"{config.multiple_of}"
         )
     plan = Plan(
@@ -169,8 +169,8 @@ def plan_for(
         lower = plan.halved()
         if lower is None:
             raise DeviceError(
-                f"{megabytes(budget)} of memory are allowed, but {width}×{height} needs "
-                f"{megabytes(plan.bytes, up=True)}, padding included; allow that, or make the "
+                f"the memory limit is {megabytes(budget)}, but {width}×{height} needs "
+                f"{megabytes(plan.bytes, up=True)}, including padding; raise it, or make the "
                 "picture smaller"
             )
         plan = lower
@@ -178,7 +178,7 @@ def plan_for(
 
 
 def too_little(plan: Plan) -> DeviceError:
-    """What to say when memory ran out with the lowest plan."""
+    """The error when memory ran out even with the lowest stripes."""
     return DeviceError(
         f"memory ran out at {plan.width}×{plan.height}, which needs "
         f"{megabytes(plan.bytes, up=True)}; free that much, or make the picture smaller"
@@ -186,7 +186,7 @@ def too_little(plan: Plan) -> DeviceError:
 
 
 def megabytes(count: int, up: bool = False) -> str:
-    """Bytes as people say them; with `up`, never fewer than they are."""
+    """Format bytes as MB; with `up`, rounded up."""
     if count < 1e6 and not up:
         return f"{count} bytes"
     return f"{math.ceil(count / 1e6) if up else round(count / 1e6)} MB"

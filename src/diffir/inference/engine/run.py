@@ -1,4 +1,4 @@
-"""`restore`: what the plain network gives, in stripes, within a budget of memory."""
+"""`restore`: the output of the plain network, computed in stripes within a memory limit."""
 
 from collections.abc import Callable
 from threading import Event
@@ -34,18 +34,18 @@ def restore(
 
     Args:
         model: the network, in float32.
-        lq: (B, in_channels, H, W) in [0, 1]; H and W divide by `model.config.multiple_of`.
+        lq: (B, in_channels, H, W) in [0, 1]; H and W are multiples of `model.config.multiple_of`.
         noise: (B, 4C').
         step_noise: (T, B, 4C'), only for a chain with inserted variance.
         dtype: of the products; maps and sums over pixels stay in float32. In float32 the result is
             within 1e-5 of the plain network; bfloat16 is faster where the processor has it.
-        budget: bytes that the run may take, LQ not counted; None for no bound. It changes no bit
-            of the result on a CPU; on a GPU that was not looked at.
-        progress: told the share done, from 0 to 1, after every stripe; begins again at 0 where
-            memory ran out.
+        budget: memory limit in bytes, without LQ; None for no limit. On a CPU it does not change
+            the result; on GPUs this was not tested.
+        progress: called with the share done, from 0 to 1, after every stripe; restarts at 0 if
+            memory runs out.
         stop: set it, from another thread or in `progress`, to end the run early.
-        ipr_filter: given the IPR of each picture, (1, 4C'), gives the one to restore it with; asked
-            again where memory ran out.
+        ipr_filter: maps the IPR of each picture, (1, 4C'), to the one to restore it with; may be
+            called more than once per picture.
 
     Returns:
         (B, 3, H·scale, W·scale) float32, not clamped.
@@ -77,7 +77,7 @@ def attempt(
     watch: Watch,
     ipr_filter: Callable[[Tensor], Tensor] | None,
 ) -> Tensor | None:
-    """Restore as planned; None when memory ran out, all of it being given back."""
+    """Restore as planned; None when memory ran out, after freeing everything."""
     config = model.config
     keep_freed_blocks()
     tools = Tools(

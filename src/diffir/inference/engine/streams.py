@@ -1,4 +1,4 @@
-"""3×3 convolutions one behind another, stripes in, stripes out, without whole maps between."""
+"""Chains of 3×3 convolutions, from stripes to stripes, without whole maps in between."""
 
 from collections.abc import Iterable, Iterator
 from typing import TypeAlias
@@ -11,15 +11,15 @@ from .stripes import Grid, LineBuffer, finished, window_of
 from .tools import Tools
 
 Stripes: TypeAlias = Iterable[tuple[int, Tensor]]
-"""In order: the first row and (R, W, C)."""
+"""In order: the index of the first row, and (R, W, C)."""
 Windows: TypeAlias = Iterable[tuple[int, Tensor]]
-"""In order: the first inner row and (R + 2, W, C), a row more at each end; zeros off the map."""
+"""In order: the first inner row, and (R + 2, W, C) with one more row at each end, zeros outside."""
 
 
 def windows_of_map(
     x: Tensor, grid: Grid, kernels: Kernels, tools: Tools, work: float
 ) -> Iterator[tuple[int, Tensor]]:
-    """The windows of a whole map (H, W, C), `work` multiply-adds spent on each position."""
+    """The windows of a whole map (H, W, C), with `work` multiply-adds per position."""
     for start, stop in tools.stripes(grid, work):
         yield start, window_of(x, start, stop).to(kernels.dtype)
 
@@ -27,19 +27,19 @@ def windows_of_map(
 def stripes_of_map(
     x: Tensor, grid: Grid, tools: Tools, work: float
 ) -> Iterator[tuple[int, Tensor]]:
-    """The stripes of a whole map (H, W, C), `work` multiply-adds spent on each position."""
+    """The stripes of a whole map (H, W, C), with `work` multiply-adds per position."""
     for start, stop in tools.stripes(grid, work):
         yield start, x[start:stop]
 
 
 def convolved(convolve: Convolution, windows: Windows) -> Iterator[tuple[int, Tensor]]:
-    """The stripes that a convolution makes of windows."""
+    """Convolve windows to stripes."""
     for start, window in windows:
         yield start, convolve(window)
 
 
 def lined(stripes: Stripes, line: LineBuffer, height: int) -> Iterator[tuple[int, Tensor]]:
-    """The windows of a map of `height` rows that streams by."""
+    """The windows of a map of `height` rows that arrives in stripes."""
     for start, rows in stripes:
         line.room(len(rows)).copy_(rows)
         first, end = finished(start, start + len(rows), height)
@@ -48,7 +48,7 @@ def lined(stripes: Stripes, line: LineBuffer, height: int) -> Iterator[tuple[int
 
 
 def shuffled(stripes: Stripes, name: str, tools: Tools) -> Iterator[tuple[int, Tensor]]:
-    """Stripes (R, W, 2·2·C) laid out as (2R, 2W, C): pixel-shuffle, for channels in that order."""
+    """Pixel-shuffle stripes (R, W, 2·2·C), with channels in this order, to (2R, 2W, C)."""
     for start, rows in stripes:
         height, width, channels = 2 * len(rows), 2 * rows.shape[1], rows.shape[2] // 4
         fine = tools.memory(name, height, width, channels)

@@ -1,4 +1,4 @@
-"""Rows in order: how a map is cut into stripes, and the line buffer of a 3×3 convolution."""
+"""The division of a map into stripes of rows, and the line buffer of a 3×3 convolution."""
 
 from dataclasses import dataclass
 
@@ -7,10 +7,10 @@ from torch import Tensor
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """A map's size and its cut into stripes.
+    """A map's size and its division into stripes.
 
-    A block is the least number of rows that sums over pixels take together. It depends on the map
-    alone; stripes are whole blocks, so their height changes no sum.
+    A block is the least number of rows that sums over pixels process together. It depends only on
+    the map; stripes are whole blocks, so their height does not change any sum.
     """
 
     height: int
@@ -20,7 +20,7 @@ class Grid:
 
     @property
     def tallest(self) -> int:
-        """Rows of the tallest stripe: the last one takes what is less than a block along."""
+        """Rows of the tallest stripe: the last one includes a remainder smaller than a block."""
         return min(self.height, self.rows + self.block - 1)
 
     def spans(self) -> list[tuple[int, int]]:
@@ -31,22 +31,22 @@ class Grid:
         return list(zip(starts, [*starts[1:], self.height], strict=True))
 
     def pieces(self, start: int, stop: int, late: int = 1) -> list[tuple[int, int]]:
-        """Rows that come `late` rows late parted into blocks, the same whatever the stripes."""
+        """Split rows that arrive `late` rows late into blocks, independently of the stripes."""
         cuts = [row for row in range(start + 1, stop) if (row + late) % self.block == 0]
         return list(zip([start, *cuts], [*cuts, stop], strict=True))
 
 
 class LineBuffer:
-    """The rows that a 3×3 convolution looks at, kept while a map streams by; zeros around it."""
+    """The rows that a 3×3 convolution needs while a map arrives in stripes; zeros around it."""
 
     def __init__(self, memory: Tensor) -> None:
-        """Begin a map; memory is (tallest stripe + 3, W, C), its content does not matter."""
+        """Start a map; memory is (tallest stripe + 3, W, C), with any content."""
         self.memory = memory
         self.first, self.end = 1, 2
         memory[1].zero_()
 
     def room(self, rows: int) -> Tensor:
-        """Where to write the next rows, (rows, W, C); the two before them stay."""
+        """A view to write the next rows into, (rows, W, C); the two before them are kept."""
         if self.end > 2:
             self.memory[:2] = self.memory[self.end - 2 : self.end].clone()
             self.first = 0
@@ -54,9 +54,9 @@ class LineBuffer:
         return self.memory[2 : self.end]
 
     def window(self, last: bool) -> Tensor:
-        """What to convolve, a row more at each end than comes out; empty where nothing can.
+        """The rows to convolve, one more at each end than in the output; may be empty.
 
-        `last` says that the map ends here.
+        `last` means that the map ends here.
         """
         if last:
             self.memory[self.end].zero_()
@@ -64,7 +64,7 @@ class LineBuffer:
 
 
 def window_of(x: Tensor, start: int, stop: int) -> Tensor:
-    """Rows start-1 … stop+1 of a whole map (H, W, C), dense, with zeros beyond its edges."""
+    """Rows start-1 … stop+1 of a whole map (H, W, C), contiguous, with zeros beyond its edges."""
     height = len(x)
     if start > 0 and stop < height:
         return x[start - 1 : stop + 1].contiguous()
@@ -75,5 +75,5 @@ def window_of(x: Tensor, start: int, stop: int) -> Tensor:
 
 
 def finished(start: int, stop: int, height: int) -> tuple[int, int]:
-    """Rows that a 3×3 convolution gives once rows start … stop of `height` are there."""
+    """The rows that a 3×3 convolution can output once rows start … stop of `height` arrived."""
     return max(start - 1, 0), stop if stop == height else stop - 1

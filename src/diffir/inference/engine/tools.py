@@ -1,4 +1,4 @@
-"""What every step of a run shares: kernels, memory that is used again and again, and the watch."""
+"""What all steps of a run share: kernels, reusable scratch memory, and the watch."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from .stripes import Grid, LineBuffer
 
 @dataclass(kw_only=True)
 class Watch:
-    """How far a run is, and whether it shall go on."""
+    """The progress of a run, and whether it should stop."""
 
     total: float
     """Multiply-adds of the whole run."""
@@ -25,7 +25,7 @@ class Watch:
     done: float = 0.0
 
     def tick(self, work: float) -> None:
-        """Count multiply-adds and tell the share done; raises StoppedError when told to."""
+        """Count multiply-adds and report the share done; raises StoppedError if `stop` is set."""
         if self.stop is not None and self.stop.is_set():
             raise StoppedError("the run was stopped before the picture was done; start it again")
         self.done += work
@@ -39,16 +39,16 @@ class Tools:
 
     kernels: Kernels
     fine: Kernels
-    """Kernels in float32, for the layers next to the pictures, where rounding would show."""
+    """Kernels in float32, for the layers next to the pictures, where rounding would be visible."""
     watch: Watch
     device: torch.device
     scratch: dict[str, Tensor] = field(default_factory=dict)
 
     def memory(self, name: str, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
-        """Memory under a name, of any content; the next taker of the name gets the same.
+        """Uninitialised memory by name; the next call with the name returns the same.
 
-        Few names serve all sweeps, so that the memory stays small and warm: first, second, third
-        for what must last through a sweep, the others for one stripe.
+        All sweeps share few names, so that the memory stays small and in the cache: first, second
+        and third for data that must last through a sweep, the others for one stripe.
         """
         dtype = dtype or self.kernels.dtype
         key, size = f"{name} {dtype}", math.prod(shape)
@@ -63,7 +63,7 @@ class Tools:
         return LineBuffer(self.memory(name, rows + 3, width, channels))
 
     def stripes(self, grid: Grid, work: float) -> Iterator[tuple[int, int]]:
-        """The spans of a grid, counting `work` multiply-adds a pixel once each is done."""
+        """The spans of a grid, counting `work` multiply-adds per pixel as each is done."""
         for start, stop in grid.spans():
             yield start, stop
             self.watch.tick(work * (stop - start) * grid.width)

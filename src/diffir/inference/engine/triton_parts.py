@@ -1,6 +1,6 @@
 # mypy: disable-error-code="import-not-found,import-untyped,untyped-decorator"
 # ruff: noqa: N803 (sizes of tiles, which the compiler must know, are capitals)
-"""What the GPU's programs have in common; P pixels, K channels, N outputs of a tile."""
+"""Functions shared by the GPU's programs; P pixels, K channels, N outputs of a tile."""
 
 import os
 
@@ -8,7 +8,7 @@ import triton
 import triton.language as tl
 
 INTERPRETED = tl.constexpr(os.environ.get("TRITON_INTERPRET") == "1")
-"""Whether Triton runs on numpy, which cannot multiply bfloat16."""
+"""Whether Triton runs on NumPy, which cannot multiply bfloat16."""
 
 
 @triton.jit
@@ -20,7 +20,7 @@ def statistics(
     P: tl.constexpr,
     K: tl.constexpr,
 ) -> tuple[tl.tensor, tl.tensor]:
-    """Mean and inverse deviation over the channels of P pixels; the second look is at the cache."""
+    """Mean and inverse deviation over the channels of P pixels; the second pass hits the cache."""
     total = tl.zeros((P,), tl.float32)
     for low in range(0, channels, K):
         total += tl.sum(numbers_at(places, here, low + tl.arange(0, K), channels), axis=1)
@@ -66,7 +66,7 @@ def depthwise(
 def places_of(
     pixel: tl.tensor, width: tl.tensor, row_step: tl.tensor, pixel_step: tl.tensor
 ) -> tl.tensor:
-    """Where pixels begin in a map whose rows may lie apart; steps are counted in numbers."""
+    """Offsets of pixels in a map whose rows need not be adjacent; steps are in elements."""
     return (pixel // width).to(tl.int64) * row_step + pixel % width * pixel_step
 
 
@@ -97,7 +97,7 @@ def weights_at(
 def product(x: tl.tensor, weight: tl.tensor, total: tl.tensor) -> tl.tensor:
     """`total + x W`, (P, K) by (K, N); float32 is not rounded to TF32.
 
-    Interpreted, a dot is NumPy's, whose order of sums may hang on the row; a GPU's does not.
+    In the interpreter, NumPy's order of summation could depend on the row; a GPU's does not.
     """
     if INTERPRETED:
         x, weight = x.to(tl.float32), weight.to(tl.float32)
@@ -109,7 +109,7 @@ def product(x: tl.tensor, weight: tl.tensor, total: tl.tensor) -> tl.tensor:
 def add_to(
     places: tl.tensor, here: tl.tensor, output: tl.tensor, outputs: tl.tensor, total: tl.tensor
 ) -> None:
-    """Add (P, N) to a map, of whichever dtype, at P places."""
+    """Add (P, N) to a map of any dtype at P places."""
     ends = places[:, None] + output[None, :]
     mask = here[:, None] & (output < outputs)[None, :]
     grown = tl.load(ends, mask=mask, other=0.0).to(tl.float32) + total

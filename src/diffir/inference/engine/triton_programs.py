@@ -2,10 +2,10 @@
 # ruff: noqa: N803 (sizes of tiles, which the compiler must know, are capitals)
 """The GPU's programs, in Triton: each passes once over the memory of a stripe.
 
-A map is (R, W, C), dense where nothing else is said; C channels, O outputs. A program works on P
-pixels, K channels at a time, and up to N outputs; what lies beyond counts as zero. Numbers come in
-the map's dtype, sums are float32. No program writes where another one does, and every sum has one
-order, so results repeat bit for bit, whatever the height of the stripes.
+A map is (R, W, C), contiguous unless noted; C channels, O outputs. A program works on P pixels,
+K channels at a time, and up to N outputs; elements beyond the map count as zero. Inputs have the
+map's dtype, sums are float32. No two programs write to the same place, and every sum has a fixed
+order, so results are bit-identical for any height of the stripes.
 """
 
 import triton
@@ -43,11 +43,11 @@ def normed_product(
     K: tl.constexpr,
     N: tl.constexpr,
 ) -> None:
-    """LayerNorm, then a product for each of 1 or 2 parts, from x (R, W, C), its rows apart.
+    """LayerNorm, then a product for each of 1 or 2 parts, from x (R, W, C) with strided rows.
 
     Weight is (C, parts · outputs), bias (parts · outputs); first and second are (R, W, outputs).
-    A program makes one of `tiles` tiles of a part; those of the same pixels are neighbours, so
-    that x comes from memory once. CENTRED is false for the bias-free norm: the mean stays in.
+    A program computes one of `tiles` tiles of a part; those of the same pixels are neighbours, so
+    that x is read from memory once. CENTRED is false for the bias-free norm, which keeps the mean.
     """
     tile = tl.program_id(0) % (tiles * parts)
     pixel = tl.program_id(0) // (tiles * parts) * P + tl.arange(0, P)
@@ -91,7 +91,7 @@ def correlations(
     """Q Kᵀ and squared norms of one block of rows and one head, Q and K depthwise convolutions.
 
     Window is (rows + 2, W, 2C), C being dim; weight (9, 2C). Block 0 has `first_rows` rows, the
-    others `block_rows`, the last what remains. Partial is (blocks, C · c + 2C), for c = head_dim:
+    others `block_rows`, the last the remainder. Partial is (blocks, C · c + 2C), for c = head_dim:
     the products (h, c, c) and the squares (2, h, c). K is c or more.
     """
     block, head = tl.program_id(0), tl.program_id(1)
@@ -124,7 +124,7 @@ def add_in_order(
 ) -> None:
     """Add partial (blocks, size) to sums (size), block by block: the second stage of a sum.
 
-    Not as a tree, whose form would hang on how many blocks a stripe has.
+    Not as a tree, whose shape would depend on the number of blocks in a stripe.
     """
     place = tl.program_id(0) * N + tl.arange(0, N)
     total = tl.load(sums + place, mask=place < size)
@@ -152,7 +152,7 @@ def mix(
     K: tl.constexpr,
     N: tl.constexpr,
 ) -> None:
-    """Add M V to out (R, W, O), its rows apart, V a depthwise convolution.
+    """Add M V to out (R, W, O) with strided rows; V is a depthwise convolution.
 
     Window is (R + 2, W, C), weight (9, C), matrix (C, O), which is Mᵀ.
     """
@@ -186,7 +186,7 @@ def add_product(
     K: tl.constexpr,
     N: tl.constexpr,
 ) -> None:
-    """Add a product of x (R, W, C) to out (R, W, O), its rows apart; weight (C, O)."""
+    """Add a product of x (R, W, C) to out (R, W, O) with strided rows; weight (C, O)."""
     pixel = tl.program_id(0) // tiles * P + tl.arange(0, P)
     output = tl.program_id(0) % tiles * N + tl.arange(0, N)
     here = pixel < pixels

@@ -1,4 +1,4 @@
-"""How much there is to do: multiply-adds of a picture, as the sweeps over it count them."""
+"""Multiply-adds of a picture, as counted for progress."""
 
 from torch import nn
 
@@ -6,13 +6,13 @@ from diffir.model import CPEN, DiffIRS2, DIRformer, DynamicTransformerBlock
 
 
 def layer_work(layer: nn.Module) -> float:
-    """Of a convolution, for one position."""
+    """Of a convolution, per position."""
     assert isinstance(layer, nn.Conv2d)
     return float(layer.weight.numel())
 
 
 def correlation_work(block: DynamicTransformerBlock) -> float:
-    """Of a block's first pass, for one position: Q, K and their product."""
+    """Of a block's first pass, per position: Q, K and their product."""
     attention = block.attention
     dim = attention.project_out.weight.shape[0]
     of_qk = layer_work(attention.qkv) + layer_work(attention.depthwise)
@@ -20,7 +20,7 @@ def correlation_work(block: DynamicTransformerBlock) -> float:
 
 
 def rest_work(block: DynamicTransformerBlock) -> float:
-    """Of a block's second pass, for one position: V, M V and the feed-forward network."""
+    """Of a block's second pass, per position: V, M V and the feed-forward network."""
     attention, ffn = block.attention, block.ffn
     of_v = (layer_work(attention.qkv) + layer_work(attention.depthwise)) / 3
     layers = attention.project_out, ffn.project_in, ffn.depthwise, ffn.project_out
@@ -28,7 +28,7 @@ def rest_work(block: DynamicTransformerBlock) -> float:
 
 
 def tail_work(layers: list[nn.Conv2d]) -> float:
-    """Of the output layers, for one position of level 1; each but the last enlarges by 2."""
+    """Of the output layers, per position of level 1; each but the last enlarges by 2."""
     return sum(layer_work(layer) * 4**index for index, layer in enumerate(layers))
 
 
@@ -45,12 +45,12 @@ def picture_work(model: DiffIRS2, height: int, width: int) -> float:
 
 
 def cpen_work(cpen: CPEN) -> float:
-    """Of CPEN, for one position."""
+    """Of CPEN, per position."""
     return sum(layer_work(layer) for layer in convolutions(cpen))
 
 
 def dirformer_work(network: DIRformer) -> float:
-    """Of DIRformer, for one position of level 1."""
+    """Of DIRformer, per position of level 1."""
     down = [*network.encoders, network.latent]
     total = layer_work(network.embed) + tail_work(convolutions(network.output))
     for level, blocks in enumerate(down):
@@ -65,7 +65,7 @@ def dirformer_work(network: DIRformer) -> float:
 
 
 def blocks_work(blocks: nn.Module) -> float:
-    """Of all blocks of a level, for one position."""
+    """Of all blocks of a level, per position."""
     total = 0.0
     for block in blocks.children():
         assert isinstance(block, DynamicTransformerBlock)
