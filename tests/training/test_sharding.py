@@ -124,7 +124,7 @@ def test_each_process_holds_its_share_of_weights_moments_and_average() -> None:
 
 
 def test_one_process_has_nobody_to_share_with() -> None:
-    with pytest.raises(DeviceError, match="--shard found with one process; give it several"):
+    with pytest.raises(DeviceError, match="--shard found with one process; use several"):
         opened_fabric(torch.device("cpu"), shard=True)
 
 
@@ -132,4 +132,4 @@ def test_shares_are_not_compiled(tmp_path: Path) -> None:
     words = ["train", "toy-sr", "--data", "dead-leaves", "-o", str(tmp_path / "run")]
     result = CliRunner().invoke(app, [*words, "--devices", "2", "--shard", "--compile"])
     assert result.exit_code
-    assert "--shard and --compile found" in result.output
+    assert "--shard and --compile do not work together" in result.output

@@ -41,8 +41,8 @@ class PublicWeights:
 
 def searched_places(weights_dir: Path | None = None) -> list[Path]:
     """The folders in which weights are searched, in order."""
-    told = os.environ.get("DIFFIR_WEIGHTS")
-    named = [place for place in (weights_dir, told) if place]
+    folder = os.environ.get("DIFFIR_WEIGHTS")
+    named = [place for place in (weights_dir, folder) if place]
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     hub = Path(os.environ.get("TORCH_HOME") or Path(cache) / "torch") / "hub" / "checkpoints"
     return [Path(place).expanduser() for place in [*named, hub]]
