@@ -96,7 +96,7 @@ def test_a_click_without_a_photo_or_with_a_wild_seed_is_a_sentence(visitor):
     visitor.page.get_by_role("button", name="More").click()
     visitor.page.get_by_label("Seed").fill("-1")
     visitor.page.keyboard.press("Tab")
-    visitor.page.wait_for_timeout(500)  # what is filled in counts some frames later
+    visitor.page.wait_for_timeout(3000)  # what is filled in counts some frames later
     visitor.start()
     visitor.page.get_by_text("seed -1 found; wanted a whole number").wait_for()
 
