@@ -94,9 +94,11 @@ def test_a_click_without_a_photo_or_with_a_wild_seed_is_a_sentence(visitor):
     assert visitor.complaint() == "no photo chosen yet; choose one first"
     visitor.give(file_of("PNG"))
     visitor.page.get_by_role("button", name="More").click()
+    visitor.page.get_by_label("Seed").wait_for()
+    visitor.page.wait_for_timeout(1000)  # a part that has just opened sets its values once more
     visitor.page.get_by_label("Seed").fill("-1")
     visitor.page.keyboard.press("Tab")
-    visitor.page.wait_for_timeout(3000)  # what is filled in counts some frames later
+    visitor.page.wait_for_timeout(1000)  # what is filled in counts some frames later
     visitor.start()
     visitor.page.get_by_text("seed -1 found; wanted a whole number").wait_for()
 
