@@ -1,12 +1,14 @@
 """The paper's tables say what the paper says."""
 
+import runpy
+from pathlib import Path
+
 import pytest
 
-from diffir.evaluation.published import (
-    OURS,
-    PUBLISHED,
-    beside,
-)
+from diffir.evaluation.published import OURS, PUBLISHED, beside
+from diffir.tasks import TASKS
+
+ROOT = Path(__file__).parents[2]
 
 COLUMNS = sorted({(row.benchmark, row.metric) for row in PUBLISHED})
 
@@ -67,3 +69,14 @@ def test_a_variant_that_the_paper_does_not_tell_has_its_numbers_too() -> None:
     assert (
         beside("set14", "lpips_vgg") == beside("set14", "psnr") == beside("gopro", "psnr_y") == ()
     )
+
+
+def test_the_claims_follow_from_the_costs_that_stand_beside_them() -> None:
+    table = runpy.run_path(str(ROOT / "benchmarks" / "published_costs.py"))
+    costs = {(cost.task, cost.method): cost for cost in table["PUBLISHED_COSTS"]}
+    shares = {(claim.rival, claim.quantity): claim.share for claim in table["CLAIMS"]}
+    rival, own = costs["sr", "BebyGAN"].multiply_adds, costs["sr", OURS].multiply_adds
+    assert own / rival == pytest.approx(shares["BebyGAN", "multiply-adds"], abs=0.005)
+    rival, own = costs["inpaint", "RePaint"].parameters, costs["inpaint", OURS].parameters
+    assert own / rival == pytest.approx(shares["RePaint", "parameters"], abs=0.0005)
+    assert {row.task for row in (*table["CLAIMS"], *table["PUBLISHED_COSTS"])} <= set(TASKS)
