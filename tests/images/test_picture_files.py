@@ -122,11 +122,13 @@ def test_webp_at_quality_100_keeps_colours_under_full_transparency(tmp_path):
     np.testing.assert_array_equal(read(tmp_path / "picture.webp").to_array(), array)
 
 
-def test_lower_quality_makes_smaller_files(tmp_path):
+@pytest.mark.parametrize("suffix", [".jpg", ".webp"])
+def test_lower_quality_makes_smaller_files(tmp_path, suffix):
     picture = Picture.from_array(noise(3, np.uint8, 64, 64))
-    for quality in (30, 95):
-        picture.save(tmp_path / f"{quality}.jpg", quality=quality)
-    assert (tmp_path / "30.jpg").stat().st_size < (tmp_path / "95.jpg").stat().st_size / 2
+    low, high = (tmp_path / f"{quality}{suffix}" for quality in (30, 95))
+    picture.save(low, quality=30)
+    picture.save(high, quality=95)
+    assert low.stat().st_size < high.stat().st_size / 2
 
 
 def test_gray_webp_is_read_as_rgb_of_equal_channels(tmp_path):
