@@ -231,7 +231,8 @@ def test_no_process_outlives_an_evaluation(number: int, code: int) -> None:
         process.send_signal(number)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == code
-    assert "Traceback" not in errors
+    if number == signal.SIGTERM:  # by SIGKILL, a child may lose its parent while Python starts it
+        assert "Traceback" not in errors
     wait_until(lambda: not any(Path(f"/proc/{child}").exists() for child in children), 30)
     assert not Path("report.json").exists()
 

@@ -193,6 +193,7 @@ def test_work_of_other_settings_is_not_mixed_in_unless_all_is_made_anew(video, m
         patch.setattr("diffir.video.restore.join", interrupt)
         assert video("in.mkv", "-o", "out.mkv").exit_code == 130
     refused(video("in.mkv", "-o", "out.mkv", "--seed", "1"), "started with seed 0, not 1")
+    refused(video("in.mkv", "-o", "out.mkv", "--smooth", "2"), "started with smooth off, not 2")
     refused(
         video("in.mkv", "-o", "out.mkv", "--quality", "9"), "started with another --quality; add"
     )

@@ -241,6 +241,26 @@ def test_smoothing_changes_the_frames_after_the_first(deblur: Restorer, tmp_path
     assert not np.array_equal(plain[-1], smooth[-1])
 
 
+def test_smoothing_is_over_seconds_not_over_frames(deblur: Restorer, tmp_path: Path) -> None:
+    slow = make(tmp_path / "slow.mkv", replace(SHORT, starts=[0, 20_000]))
+    plain = pictures(restored(deblur, slow, "plain.mkv", quality=0))
+    smooth = pictures(restored(deblur, slow, "smooth.mkv", quality=0, smooth=1.0))
+    assert np.array_equal(plain[1], smooth[1])  # of 20 seconds ago, e⁻²⁰ is left
+    quick = make(tmp_path / "quick.mkv", replace(SHORT, starts=[0, 40]))
+    plain = pictures(restored(deblur, quick, "plain2.mkv", quality=0))
+    smooth = pictures(restored(deblur, quick, "smooth2.mkv", quality=0, smooth=1.0))
+    assert not np.array_equal(plain[1], smooth[1])
+
+
+def test_quality_0_loses_nothing_in_any_codec(deblur: Restorer, tmp_path: Path) -> None:
+    source = make(tmp_path / "in.mkv", replace(SHORT, frames=2, size=(64, 64)))
+    h264 = pictures(restored(deblur, source, "out.mkv", quality=0))
+    vp9 = pictures(restored(deblur, source, "out.webm", quality=0))
+    with av.open(str(tmp_path / "out.webm")) as container:
+        assert "vp9" in video_of(container).codec_context.codec.name
+    assert all(np.array_equal(*pair) for pair in zip(h264, vp9, strict=True))
+
+
 def test_a_killed_run_goes_on_and_equals_an_unbroken_one(
     weights: dict[str, str], tmp_path: Path
 ) -> None:
@@ -358,3 +378,19 @@ def test_transparency_beside_the_frames_is_not_said_of_an_output_that_has_none(
     with av.open(str(source)) as before, av.open(str(target)) as after:
         assert "alpha_mode" in {key.lower() for key in video_of(before).metadata}
         assert "alpha_mode" not in {key.lower() for key in video_of(after).metadata}
+
+
+def test_what_interlaced_and_hdr10_videos_lose_is_noted(
+    deblur: Restorer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = replace(SHORT, frames=2, options={"x264-params": "tff=1"})
+    restored(deblur, make(tmp_path / "fields.mkv", made), "out.mp4")
+    assert "fields.mkv is restored interlaced; deinterlace it first" in caplog.text
+    own = "log-level=none:bframes=0:hdr10=1:max-cll=1000,400"
+    made = replace(SHORT, frames=2, codec="libx265", size=(64, 64), pixels="yuv420p10le")
+    made = replace(made, tags=HDR, options={"x265-params": own})
+    source = make(tmp_path / "bright.mp4", made)
+    restored(deblur, source, "kept.mp4")
+    assert "HDR10" not in caplog.text
+    restored(deblur, source, "lost.webm")
+    assert "bright.mp4 has HDR10 metadata, which the output drops" in caplog.text

@@ -154,8 +154,8 @@ def difference(note: Path, plan: dict[str, Any]) -> str | None:
 
 
 def shown(value: Any) -> str:
-    """A value, shortened."""
-    text = str(value)
+    """A value, shortened; None is a setting that is off."""
+    text = "off" if value is None else str(value)
     return text if len(text) <= 60 else text[:57] + "…"
 
 
