@@ -198,3 +198,25 @@ def test_the_limits_of_the_command_are_those_of_the_settings():
             default = told[field.name].default
             default = bytes_of(default) if isinstance(default, str) else default
             assert default == field.default, field.name
+
+
+def test_every_limit_of_the_command_reaches_the_server(monkeypatch):
+    given = {
+        "max_bytes": 5000,
+        "max_pixels": 6000,
+        "max_jobs": 7,
+        "max_client_jobs": 3,
+        "max_batch": 4,
+        "seconds": 9.0,
+        "keep_seconds": 11.0,
+        "keep_bytes": 13000,
+        "stop_seconds": 17.0,
+    }
+    seen: list[Settings] = []
+    monkeypatch.setattr("diffir.serving.build_app", lambda _, settings: seen.append(settings))
+    monkeypatch.setattr("diffir.serving.server.serve", lambda _, socket, __: socket.close())
+    words = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
+    command = ["serve", "deblur.safetensors", "--port", "0", *words]
+    result = CliRunner(env={"DIFFIR_API_KEY": " secret "}).invoke(app, command)
+    assert result.exit_code == 0, result.output
+    assert dataclasses.asdict(seen[0]) == {**given, "key": "secret"}

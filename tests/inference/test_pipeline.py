@@ -44,6 +44,14 @@ def test_one_line_loads_its_network_once(files, monkeypatch):
     assert diffir.restore(PHOTO, model=model, device="cpu").pixels.shape == (64, 80, 3)
 
 
+def test_a_pipeline_averages_over_flips_and_rotations_on_request(files):
+    model = files / "deblur.safetensors"
+    wanted = Restorer.from_pretrained(model, device="cpu", ensemble=True)(PHOTO).pixels
+    assert not np.array_equal(wanted, diffir.restore(PHOTO, model=model, device="cpu").pixels)
+    (found,) = Pipeline(model=model, device="cpu", ensemble=True)([PHOTO])
+    np.testing.assert_array_equal(found.pixels, wanted)
+
+
 def test_one_line_sees_that_a_file_is_another(tmp_path, monkeypatch):
     def by_name() -> np.ndarray:
         return diffir.restore(PHOTO[:9, :9], model="net.safetensors", device="cpu").pixels

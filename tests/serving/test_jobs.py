@@ -115,6 +115,8 @@ def test_in_a_batch_one_cancelled_job_stops_no_other():
         held.release.set()
         until(lambda: client.get(second).json()["state"] == "done")
         assert client.get(third).status_code == 404
+        until(lambda: 'diffir_pictures_total{model="toy"} 3.0' in client.get("/metrics").text)
+        assert 'diffir_batch_seconds_count{model="toy"} 2.0' in client.get("/metrics").text
     assert held.batches == [1, 2]
 
 
