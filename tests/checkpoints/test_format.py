@@ -75,6 +75,17 @@ def test_all_numbers_of_the_configuration_come_back(path):
     assert format.read(path).config == config
 
 
+@pytest.mark.parametrize("by", ["ŝi", "ŝia"])
+def test_equal_networks_make_equal_files(path, by):
+    saved = deblur(preset="deblur", training={"by": by})
+    format.save(saved, path)
+    first = path.read_bytes()
+    assert int.from_bytes(first[:8], "little") % 8 == 0  # where the tensors begin
+    format.save(saved, path)
+    assert path.read_bytes() == first  # a random order of eight keys is one of 40320
+    assert format.read_info(path).training == {"by": by}
+
+
 def test_the_header_tells_without_loading(path):
     saved = Checkpoint(
         model=network(2, toy("sr-x2")), task="sr", preset="sr-x2", training={"steps": 7}

@@ -96,7 +96,17 @@ def save(checkpoint: Checkpoint, path: Path, dtype: torch.dtype = torch.float32)
     }
     if checkpoint.preset is not None:
         metadata["preset"] = checkpoint.preset
-    store(safetensors.torch.save(tensors, metadata), path)
+    store(_ordered(safetensors.torch.save(tensors, metadata)), path)
+
+
+def _ordered(file: bytes) -> bytes:
+    """The same file with its metadata sorted, as safetensors orders them anew on every call."""
+    end = 8 + int.from_bytes(file[:8], "little")
+    header = json.loads(file[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin at a multiple of 8
+    return len(text).to_bytes(8, "little") + text + file[end:]
 
 
 def read(path: Path) -> Checkpoint:
