@@ -81,7 +81,7 @@ def test_preview_shows_pairs_as_the_network_will_see_them() -> None:
 def test_preview_refuses_what_does_not_fit() -> None:
     words = ("data", "preview", "sr-x4-lite", "--data", "photos", "-o", "sheet.png")
     refused("'milde' found; wanted one of mild", *words, "--set", "degradation=milde")
-    refused("degradation motion keeps the size", *words, "--set", "degradation=motion")
+    refused("degradation holes found for task sr", *words, "--set", "degradation=holes-training")
     refused("has no recipe", "data", "preview", "sr-x1", "--data", "photos", "-o", "sheet.png")
     assert not Path("sheet.png").exists()
 
@@ -130,7 +130,7 @@ def test_names_that_are_not_utf_8_are_checked_packed_and_degraded() -> None:
 def test_pairs_are_made_beforehand_and_learnt_from() -> None:
     words = ("data", "degrade", "photos", "made", "--degradation")
     refused("'milde' found; take one of bicubic", *words, "milde")
-    refused("motion keeps the size", *words, "motion", "--scale", "2")
+    refused("bicubic at scale 1 leaves nothing", *words, "bicubic", "--scale", "1")
     result = call(*words, "mild", "--scale", "2", "--copies", "2")
     assert result.exit_code == 0, result.output
     assert "made/pairs.yaml: give this to `diffir train --data`" in result.output
@@ -181,6 +181,9 @@ def test_a_longer_path_blurs_more() -> None:
         assert call(*words).exit_code == 0
         spread.append(np.abs(np.diff(np.asarray(Image.open(name), float), axis=0)).mean())
     assert spread[1] < 0.7 * spread[0]
+    words = ("degrade", "photos/a.png", "--task", "sr", "--scale", "2", "--degradation", "motion")
+    assert call(*words, "-o", "small.png").exit_code == 0
+    assert Image.open("small.png").size == (100, 100)
 
 
 def test_degrade_refuses_what_does_not_fit() -> None:

@@ -109,7 +109,6 @@ def test_a_photo_that_is_bad_or_small_is_left_out_or_ends_it(photos: Path, tmp_p
     ("name", "scale", "sentence"),
     [
         ("holes-everyday", 1, "inpainting draws them in training"),
-        ("motion", 2, "motion keeps the size"),
         ("bicubic", 1, "leaves nothing to learn"),
     ],
 )

@@ -25,6 +25,7 @@ from diffir.data.motion import (
     srgb_to_linear,
     thinned,
 )
+from diffir.data.resize import imresize
 
 
 def replace(settings: MotionBlur, **changes: Any) -> MotionBlur:
@@ -287,6 +288,30 @@ def test_pairs_have_lq_in_8_bits_and_no_border_that_light_could_not_cross() -> N
     assert torch.equal(batch.gt, gt[..., 7:-7, 7:-7])
     wanted = (motion_blur(gt, settings, (3,))[..., 7:-7, 7:-7] * 255).round() / 255
     assert torch.equal(batch.lq, wanted)
+
+
+def test_light_is_collected_by_larger_pixels_before_the_camera_adds_its_noise() -> None:
+    settings, draws = replace(SHIFTING, length=(9, 9)), Draws((3,), (0, 1))
+    gt = pictures(2, 60, 60)
+    kernels = settings.kernels(draws)
+    light = torch.cat(
+        [blur(srgb_to_linear(one[None]), kernel) for one, kernel in zip(gt, kernels, strict=True)]
+    )
+    wanted = linear_to_srgb(imresize(light, 1 / 2).clamp(0, 1))
+    batch = settings.batch(gt, 2, draws)
+    assert settings.margin(2) == 14  # 7 for the path, 6 for the reduction, even
+    torch.testing.assert_close(batch.lq, wanted[..., 7:-7, 7:-7], atol=0.5001 / 255, rtol=0)
+    assert torch.equal(batch.gt, gt[..., 14:-14, 14:-14])
+    noisy = replace(settings, read_noise=(0.1, 0.1)).batch(torch.full_like(gt, 0.5), 2, draws).lq
+    light = srgb_to_linear(noisy)
+    assert float(light.std()) == pytest.approx(0.1, rel=0.1)  # of LQ's pixels, not averaged
+
+
+def test_a_crop_at_scale_2_is_degraded_as_the_whole_picture_is() -> None:
+    settings, draws = replace(SHIFTING, length=(9, 9)), Draws((3,), (0,))
+    whole = pictures(1, 80, 80)
+    crop = settings.batch(whole[..., 10:-10, 10:-10], 2, draws).lq
+    assert torch.equal(crop, settings.batch(whole, 2, draws).lq[..., 5:-5, 5:-5])
 
 
 def test_no_path_reaches_beyond_the_margin() -> None:

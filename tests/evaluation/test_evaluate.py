@@ -349,8 +349,8 @@ def test_models_of_different_tasks_are_no_table(models: dict[str, str], photos: 
 def test_degradations_that_do_not_fit_are_refused(
     models: dict[str, str], tmp_path: Path, photos: Path
 ) -> None:
-    with pytest.raises(DataError, match="degradation motion keeps the size"):
-        planned(models["sr"], photos, degradation="motion")
+    with pytest.raises(DataError, match="degradation holes found for task sr"):
+        planned(models["sr"], photos, degradation="holes-training")
     with pytest.raises(DataError, match="degradation 'x' found"):
         planned(models["sr"], photos, degradation="x")
     with pytest.raises(DataError, match="their own LQ; leave --degradation bicubic out"):

@@ -387,7 +387,12 @@ def test_mistakes_are_sentences(tmp_path: Path, photos: str) -> None:
         (WeightsError, "is of stage 2; --stage1 takes", two, {"stage1": two}),
         (WeightsError, "has scale 4, ipr_dim 16, unlike", two, {"stage1": other}),
         (DataError, "'fog' found; choose one of bicubic", two, {"degradation": "fog"}),
-        (DataError, "keeps the size.*choose another with --degr", two, {"degradation": "motion"}),
+        (
+            DataError,
+            "holes found for.*choose another with --degr",
+            two,
+            {"degradation": "holes-training"},
+        ),
         (DataError, "has 1 pictures larger than 16×16; give at least 3", two, {"data": str(few)}),
         (DataError, "its own LQ; inpainting", holes, {"data": str(pairs)}),
     ]

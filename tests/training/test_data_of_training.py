@@ -147,7 +147,6 @@ def test_what_was_skipped_is_told_at_the_end(
     ("preset", "sentence"),
     [
         (toy("deblur", SAME_SIZE), "bicubic at scale 1 leaves nothing to learn"),
-        (toy("sr", TIMES_TWO, degradation="motion"), "motion keeps the size"),
         (toy("inpaint", FILLING), "degradation bicubic found for task inpaint; holes is wanted"),
         (toy("sr", TIMES_TWO, degradation="holes-training"), "holes found for task sr"),
         (

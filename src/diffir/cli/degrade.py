@@ -9,7 +9,7 @@ from .app import Overwrite, Seed, app, explained, fail, require_free, say
 
 DEFAULTS = {"sr": "bicubic", "real": "published", "deblur": "motion", "inpaint": "holes-training"}
 FITTING = {
-    "sr": ("bicubic",),
+    "sr": ("bicubic", "motion", "phone"),
     "real": ("published", "mild"),
     "deblur": ("motion", "phone"),
     "inpaint": ("holes-",),

@@ -14,7 +14,7 @@ from .draws import Draws
 from .masks import MASKS, Holes
 from .motion import PHONE, SHAKE, UNIFORM, MotionBlur
 from .pixels import round_to_8_bit
-from .resize import imresize
+from .resize import CUBIC_MARGIN, imresize
 from .second_order import MILD, PUBLISHED, SecondOrder
 from .settings import Values, named
 
@@ -44,7 +44,7 @@ class Bicubic(Values):
 
     def margin(self, scale: int) -> int:
         """The reach of the widened kernel, so that crops equal those of the reduced picture."""
-        return 3 * scale
+        return CUBIC_MARGIN * scale
 
     def batch(self, gt: Tensor, scale: int, draws: Draws) -> Batch:
         """Nothing is drawn."""
@@ -77,7 +77,7 @@ def unfit(degradation: Any, task: str, scale: int) -> str | None:
     if makes_holes != (task == "inpaint"):
         wanted = "holes" if task == "inpaint" else "bicubic, second-order or motion"
         return f"degradation {degradation.kind} found for task {task}; {wanted} is wanted"
-    if isinstance(degradation, MotionBlur | Holes) and scale != 1:
+    if isinstance(degradation, Holes) and scale != 1:
         return f"degradation {degradation.kind} keeps the size; a network of scale {scale} found"
     if isinstance(degradation, Bicubic) and scale == 1:
         return "degradation bicubic at scale 1 leaves nothing to learn; take second-order or motion"

@@ -18,6 +18,7 @@ from .batch import Batch, cut
 from .draws import Draws, Facts, noise_generator, note
 from .jpeg import through_jpeg_file
 from .pixels import round_to_8_bit
+from .resize import CUBIC_MARGIN, imresize
 from .settings import CountSpan, NotNegative, NotNegativeSpan, Probability, Values, ordered
 
 CameraPath = NDArray[np.float64]
@@ -62,14 +63,16 @@ class MotionBlur(Values):
     jpeg_quality: Annotated[tuple[Quality, Quality], AfterValidator(ordered)] = (70, 95)
 
     def margin(self, scale: int) -> int:
-        """GT pixels from which light may reach the crop; rotation seldom adds one."""
-        return math.ceil(REACH * self.length[1])
+        """GT pixels from which light may reach the crop, a multiple; rotation seldom adds one."""
+        reach = math.ceil(REACH * self.length[1])
+        return reach if scale == 1 else scale * (math.ceil(reach / scale) + CUBIC_MARGIN)
 
     def batch(self, gt: Tensor, scale: int, draws: Draws) -> Batch:
         """Pairs of GT (B, 3, H + 2 · margin, W + 2 · margin)."""
-        lq, facts = motion_blur(gt, self, draws)
+        lq, facts = motion_blur(gt, self, draws, scale)
         margin = self.margin(scale)
-        return Batch(lq=round_to_8_bit(cut(lq, margin)), gt=cut(gt, margin), facts=facts)
+        lq = round_to_8_bit(cut(lq, margin // scale))
+        return Batch(lq=lq, gt=cut(gt, margin), facts=facts)
 
     def kernels(self, draws: Draws) -> list[Tensor | None]:
         """The kernel by which `batch` blurs the light of each picture, (k, k) float32.
@@ -220,14 +223,18 @@ def draw_path(settings: MotionBlur, draw: np.random.Generator) -> tuple[CameraPa
     return path, turns
 
 
-def record(image: Tensor, settings: MotionBlur, draw: np.random.Generator) -> Tensor:
-    """The blurred photo (1, 3, H, W) of a sharp one."""
+def record(
+    image: Tensor, settings: MotionBlur, draw: np.random.Generator, scale: int = 1
+) -> Tensor:
+    """The blurred photo (1, 3, H/scale, W/scale) of a sharp one (1, 3, H, W)."""
     path, turns = draw_path(settings, draw)
     light = brighten_highlights(srgb_to_linear(image), draw.uniform(*settings.highlight_gain))
     if turns:
         light = shake(light, thinned(path, *image.shape[-2:]))
     else:
         light = blur(light, path_kernel(path))
+    if scale > 1:  # larger pixels, which collect light before the camera adds its noise
+        light = imresize(light, 1 / scale)
     shot, read = draw.uniform(*settings.shot_noise), draw.uniform(*settings.read_noise)
     note(draw, shot_noise=shot, read_noise=read)
     generator = noise_generator(draw, light.device)
@@ -241,8 +248,10 @@ def record(image: Tensor, settings: MotionBlur, draw: np.random.Generator) -> Te
 
 
 @torch.no_grad()
-def motion_blur(gt: Tensor, settings: MotionBlur, draws: Draws) -> tuple[Tensor, tuple[Facts, ...]]:
-    """LQ of GT, both (B, 3, H, W) in [0, 1], and the facts drawn for each picture.
+def motion_blur(
+    gt: Tensor, settings: MotionBlur, draws: Draws, scale: int = 1
+) -> tuple[Tensor, tuple[Facts, ...]]:
+    """LQ (B, 3, H/scale, W/scale) of GT (B, 3, H, W) in [0, 1], and each picture's facts.
 
     Raises:
         ValueError: when GT is not a batch of colour pictures.
@@ -250,7 +259,7 @@ def motion_blur(gt: Tensor, settings: MotionBlur, draws: Draws) -> tuple[Tensor,
     if gt.ndim != 4 or gt.shape[1] != 3:
         raise ValueError(f"pictures of shape {tuple(gt.shape)} found; (B, 3, H, W) is wanted")
     own = draws.own(STREAM)
-    lq = torch.cat([record(gt[i : i + 1], settings, draw) for i, draw in enumerate(own)])
+    lq = torch.cat([record(gt[i : i + 1], settings, draw, scale) for i, draw in enumerate(own)])
     return lq, tuple(draw.facts for draw in own)
 
 

@@ -71,7 +71,7 @@ def to_lq(image: Tensor, degradation: MakesPairs, scale: int, draws: Draws) -> T
     if isinstance(degradation, SecondOrder):
         return degrade(colours, scale, degradation, draws)[0]
     assert isinstance(degradation, MotionBlur)
-    return round_to_8_bit(motion_blur(colours, degradation, draws)[0])
+    return round_to_8_bit(motion_blur(colours, degradation, draws, scale)[0])
 
 
 def photo_mask(

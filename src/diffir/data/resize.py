@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 CUBIC_SUPPORT = 4.0  # width of the cubic kernel in source pixels, before widening
+CUBIC_MARGIN = 3
+"""Reduced pixels around a crop, so that its reduction equals that of the whole picture."""
 
 
 def cubic(x: Tensor) -> Tensor:
