@@ -83,6 +83,10 @@ def test_a_degradation_of_another_kind_replaces_the_one_there_was(tmp_path: Path
         ("stage1.batch_size=true", "stage1: batch_size True found .* not a switch"),
         ("gradient_clip=yes", "gradient_clip True found .* not a switch; give a number"),
         ("stage1.adam_betas=[no, 0.9]", "not a switch"),
+        (
+            "degradation={kind: second-order, first: {resize_odds: {keep: true}}}",
+            "keep True found .* not a switch",
+        ),
         ("network.dim=true", "network: dim True found"),
         ("augment.mixup_beta=.inf", r"augment\.mixup_beta: .* finite number \(inf found\)"),
         ("gradient_clip=.nan", "finite number"),

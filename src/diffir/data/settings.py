@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Callable, Collection, Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_origin
 
 import numpy as np
 import yaml
@@ -34,8 +34,11 @@ class Values(BaseModel):
     @classmethod
     def no_switch_for_a_number(cls, values: Any) -> Any:
         """Refuse `true` and `yes`, which pydantic would read as 1."""
-        switches = {name for name, field in cls.model_fields.items() if field.annotation is bool}
-        return without_switches(values, switches)
+        types = {name: field.annotation for name, field in cls.model_fields.items()}
+        for name, value in values.items() if isinstance(values, dict) else ():
+            if get_origin(types.get(name)) is dict:
+                without_switches(value, ())
+        return without_switches(values, {name for name, kind in types.items() if kind is bool})
 
 
 def without_switches(values: Any, known: Collection[str]) -> Any:
