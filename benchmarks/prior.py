@@ -74,10 +74,8 @@ TASKS: dict[str, tuple[Task, DiffIRConfig, Degradation]] = {
     "inpaint": (Inpainting(), NETWORK, HOLE),
 }
 LQ_SIDE = {"sr": 16, "blind-sr": 32, "blurred-sr": 32}  # GT is as large as elsewhere
-PRIOR_SIDE = {
-    "blind-sr": 64,
-    "blurred-sr": 64,
-}  # in its phase CPEN is alone, and reads larger crops better
+# In the prior's phase CPEN is alone, and reads larger crops better
+PRIOR_SIDE = {"blind-sr": 64, "blurred-sr": 64}
 FACTS_ALONE = ("facts_weight=0.1", "facts_alone=true")
 FEW = "network.ipr_bottleneck=8"
 CORRECTS = ("network.denoiser_residual=true", "network.denoiser_layers=3")
