@@ -16,7 +16,7 @@ from statistics import fmean
 
 import torch
 from matplotlib.figure import Figure
-from small_budget import arguments_of, cropped, error, file_name, kept, trained
+from small_budget import arguments_of, cropped, error, file_name, kept, told, trained
 
 from diffir.data import Holes
 from diffir.data.masks import Boxes, MaskSettings
@@ -112,14 +112,10 @@ def table(rows: list[dict[str, dict[str, float]]]) -> str:
     for name in rows[0]:
         values = [row[name]["psnr"] for row in rows]
         apart = [row[name]["psnr"] - row[METHOD]["psnr"] for row in rows]
-        told = [
-            f"{fmean(values):.2f} ± {error(values):.2f}",
-            f"{fmean(apart):+.2f} ± {error(apart):.2f}",
-        ]
-        told.append(mean_of(rows, name, "psnr_true", 2))
+        cells = [told(values, 2), told(apart, 2, "+"), mean_of(rows, name, "psnr_true", 2)]
         last = max((key for key in rows[0][name] if "distance" in key), key=number, default="")
-        told.append(mean_of(rows, name, last, 3))
-        lines.append(f"| {name} | {' | '.join(told)} |")
+        cells.append(mean_of(rows, name, last, 3))
+        lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -11,13 +11,12 @@ all numbers together), for crops as large as those learnt from, and of twice the
 
 import argparse
 from dataclasses import replace
-from statistics import fmean
 from typing import Any
 
 import torch
 from prior import preset_for
 from reading import JUDGED, SIDE, asked_of, batches
-from small_budget import error
+from small_budget import told
 from torch import Tensor, nn
 
 from diffir.data import Batch
@@ -122,7 +121,7 @@ def main() -> None:
     print(f"| stage 2 | R², {SIDE}² | R², {2 * SIDE}² |\n| --- | --- | --- |")
     for name, (changes, rate) in ROWS.items():
         sides = row(teacher, changes, rate, arguments)
-        cells = [f"{fmean(each):.3f} ± {error(each):.3f}" for each in sides]
+        cells = [told(each, 3) for each in sides]
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 

@@ -22,7 +22,7 @@ from statistics import fmean
 
 import torch
 from ablations import HOLE, NETWORK, VAL_SIDE, mean_of, preset_of
-from small_budget import Scores, arguments_of, cropped, error, file_name, kept, trained
+from small_budget import Scores, arguments_of, cropped, file_name, kept, told, trained
 
 from diffir.checkpoints import Checkpoint, format
 from diffir.data import Batch, Bicubic, Degradation, MotionBlur, SecondOrder
@@ -292,9 +292,9 @@ def table(rows: list[dict[str, Scores]]) -> str:
         apart = [row[name]["psnr"] - row[constant]["psnr"] for row in rows]
         lost = [row[name]["lost"] for row in rows]
         cells = [
-            f"{fmean(values):.2f} ± {error(values):.2f}",
-            f"{fmean(apart):+.3f} ± {error(apart):.3f}",
-            f"{fmean(lost):.3f} ± {error(lost):.3f}",
+            told(values, 2),
+            told(apart, 3, "+"),
+            told(lost, 3),
             *(mean_of(rows, name, key, digits) for key, digits in COLUMNS.items()),
         ]
         lines.append(f"| {name} | {' | '.join(cells)} |")

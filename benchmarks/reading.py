@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from prior import AUTHORS, STRAIGHT, preset_for
-from small_budget import error
+from small_budget import told
 from torch import Tensor, nn
 
 from diffir.data import Batch, Stream
@@ -148,7 +148,7 @@ def main() -> None:
             seeds = row(kind, he, changes, arguments)
             length = [seed[LENGTH] for seed in seeds]
             lies = [fmean(seed[name] for name in LIES) for seed in seeds]
-            cells = [f"{fmean(each):.2f} ± {error(each):.2f}" for each in (length, lies)]
+            cells = [told(each, 2) for each in (length, lies)]
             print(f"| {sees} | {name} | {' | '.join(cells)} |", flush=True)
 
 

@@ -5,7 +5,7 @@ import json
 import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from statistics import stdev
+from statistics import fmean, stdev
 
 from PIL import Image
 
@@ -74,6 +74,12 @@ def kept(file: Path, scores: Callable[[], Scores]) -> Scores:
 def file_name(name: str) -> str:
     """A row's name as one of a file."""
     return name.replace(" ", "_").replace(":", "")
+
+
+def told(values: list[float], digits: int, sign: str = "") -> str:
+    """The mean ± its standard error, which one value lacks; `+` as sign shows it always."""
+    mean = f"{fmean(values):{sign}.{digits}f}"
+    return f"{mean} ± {error(values):.{digits}f}" if len(values) > 1 else mean
 
 
 def error(values: list[float]) -> float:
