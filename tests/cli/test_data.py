@@ -182,7 +182,7 @@ def test_a_longer_path_blurs_more() -> None:
         spread.append(np.abs(np.diff(np.asarray(Image.open(name), float), axis=0)).mean())
     assert spread[1] < 0.7 * spread[0]
     words = ("degrade", "photos/a.png", "--task", "sr", "--scale", "2", "--degradation", "motion")
-    assert call(*words, "-o", "small.png").exit_code == 0
+    assert call(*words, "-o", "small.png", "--length", "9").exit_code == 0
     assert Image.open("small.png").size == (100, 100)
 
 
@@ -197,6 +197,13 @@ def test_degrade_refuses_what_does_not_fit() -> None:
         "mild",
     )
     refused("keeps the size", *words, "--task", "deblur", "--scale", "2")
-    refused("it is for deblur", *words, "--task", "sr", "--length", "2")
+    refused(
+        "--length found for bicubic; it is for motion blur only",
+        *words,
+        "--task",
+        "sr",
+        "--length",
+        "2",
+    )
     refused("no such file", "degrade", "gone.png", "-o", "bad.png", "--task", "sr")
     assert not Path("bad.png").exists()

@@ -1,6 +1,7 @@
 """What training learns from: any data, the same whatever the workers, and refused in words."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,10 @@ def test_what_was_skipped_is_told_at_the_end(
     ("preset", "sentence"),
     [
         (toy("deblur", SAME_SIZE), "bicubic at scale 1 leaves nothing to learn"),
+        (
+            toy("inpaint", replace(FILLING, upscale=2), degradation="holes-training"),
+            "degradation holes keeps the size; a network of scale 2 found",
+        ),
         (toy("inpaint", FILLING), "degradation bicubic found for task inpaint; holes is wanted"),
         (toy("sr", TIMES_TWO, degradation="holes-training"), "holes found for task sr"),
         (

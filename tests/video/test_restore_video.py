@@ -252,7 +252,7 @@ def test_smoothing_is_over_seconds_not_over_frames(deblur: Restorer, tmp_path: P
     assert not np.array_equal(plain[1], smooth[1])
 
 
-def test_quality_0_loses_nothing_in_any_codec(deblur: Restorer, tmp_path: Path) -> None:
+def test_quality_0_gives_the_same_frames_in_any_codec(deblur: Restorer, tmp_path: Path) -> None:
     source = make(tmp_path / "in.mkv", replace(SHORT, frames=2, size=(64, 64)))
     h264 = pictures(restored(deblur, source, "out.mkv", quality=0))
     vp9 = pictures(restored(deblur, source, "out.webm", quality=0))

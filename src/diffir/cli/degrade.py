@@ -40,7 +40,7 @@ def degrade(
         ),
     ] = None,
     length: Annotated[
-        float | None, typer.Option(min=0, help="For deblur: path of the camera in pixels")
+        float | None, typer.Option(min=0, help="Of motion blur: path of the camera in pixels")
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -48,8 +48,6 @@ def degrade(
     require_free(output, overwrite)
     if scale is not None and task not in ("sr", "real"):
         raise fail(f"--scale found for task {task}, which keeps the size; leave it out")
-    if length is not None and task != "deblur":
-        raise fail(f"--length found for task {task}; it is for deblur only, so leave it out")
     from diffir.data import DEGRADATIONS, MotionBlur
     from diffir.data.photo import degraded
     from diffir.images import read
@@ -59,7 +57,9 @@ def degrade(
     if name not in fitting:
         raise fail(f"degradation {name!r} found for task {task}; take one of {', '.join(fitting)}")
     chosen = DEGRADATIONS[name]
-    if length is not None and isinstance(chosen, MotionBlur):
+    if length is not None:
+        if not isinstance(chosen, MotionBlur):
+            raise fail(f"--length found for {name}; it is for motion blur only, so leave it out")
         chosen = chosen.model_copy(update={"length": (length, length)})
     factor = (scale or 4) if task in ("sr", "real") else 1
     picture = degraded(read(source), chosen, seed, factor)

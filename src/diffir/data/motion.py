@@ -63,7 +63,10 @@ class MotionBlur(Values):
     jpeg_quality: Annotated[tuple[Quality, Quality], AfterValidator(ordered)] = (70, 95)
 
     def margin(self, scale: int) -> int:
-        """GT pixels from which light may reach the crop, a multiple; rotation seldom adds one."""
+        """GT pixels from which light may reach the crop, a multiple of the scale.
+
+        Rotation seldom adds one.
+        """
         reach = math.ceil(REACH * self.length[1])
         return reach if scale == 1 else scale * (math.ceil(reach / scale) + CUBIC_MARGIN)
 
@@ -77,7 +80,8 @@ class MotionBlur(Values):
     def kernels(self, draws: Draws) -> list[Tensor | None]:
         """The kernel by which `batch` blurs the light of each picture, (k, k) float32.
 
-        None if the camera rotates. Otherwise, unclipped light only gets this kernel and noise.
+        None if the camera rotates. Otherwise, unclipped light only gets this kernel, its reduction
+        and noise.
         """
         paths = (draw_path(self, draw) for draw in draws.own(STREAM))
         return [None if turns else path_kernel(path) for path, turns in paths]
