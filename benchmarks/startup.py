@@ -1,27 +1,38 @@
-"""How long `import diffir` and `diffir --help` take, beside `import torch`.
+"""How long `import diffir` and short commands take, beside `import torch`.
 
     python benchmarks/startup.py
 
-Medians of fresh processes, interleaved, after one of each that warms the file cache.
+Medians of fresh processes, interleaved, after one of each that warms the file cache. The restored
+picture is so small that its time is that of starting and of loading the network.
 """
 
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
+
+from PIL import Image
 
 ROUNDS = 7
-COMMANDS = {
-    "import torch": [sys.executable, "-c", "import torch"],
-    "import diffir": [sys.executable, "-c", "import diffir"],
-    "import diffir, every public name": [
-        sys.executable,
-        "-c",
-        "import diffir; [getattr(diffir, name) for name in diffir.__all__]",
-    ],
-    "diffir --help": [sys.executable, "-m", "diffir", "--help"],
-    "python alone": [sys.executable, "-c", "pass"],
-}
+DIFFIR = [sys.executable, "-m", "diffir"]
+
+
+def commands(folder: Path) -> dict[str, list[str]]:
+    """What is timed, the measure of it first."""
+    picture = folder / "picture.png"
+    Image.new("RGB", (8, 8), "gray").save(picture)
+    every_name = "import diffir; [getattr(diffir, name) for name in diffir.__all__]"
+    restore = ["restore", picture, "-o", folder / "restored.png", "--overwrite", "--task", "deblur"]
+    return {
+        "import torch": [sys.executable, "-c", "import torch"],
+        "import diffir": [sys.executable, "-c", "import diffir"],
+        "import diffir, every public name": [sys.executable, "-c", every_name],
+        "diffir --help": [*DIFFIR, "--help"],
+        "diffir restore of 8×8 pixels": [*DIFFIR, *map(str, restore)],
+        "python alone": [sys.executable, "-c", "pass"],
+    }
 
 
 def seconds(command: list[str]) -> float:
@@ -33,10 +44,12 @@ def seconds(command: list[str]) -> float:
 
 def main() -> None:
     """Print the table."""
-    rounds = [[seconds(command) for command in COMMANDS.values()] for _ in range(ROUNDS + 1)][1:]
+    with tempfile.TemporaryDirectory() as folder:
+        timed = commands(Path(folder))
+        rounds = [[seconds(command) for command in timed.values()] for _ in range(ROUNDS + 1)][1:]
     medians = [statistics.median(column) for column in zip(*rounds, strict=True)]
     print("| command | seconds | times import torch |\n| --- | --- | --- |")
-    for name, median in zip(COMMANDS, medians, strict=True):
+    for name, median in zip(timed, medians, strict=True):
         print(f"| {name} | {median:.2f} | {median / medians[0]:.2f} |")
 
 

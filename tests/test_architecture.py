@@ -107,3 +107,9 @@ def test_importing_diffir_takes_no_heavy_library_along() -> None:
 def test_the_public_names_bring_no_optional_library() -> None:
     loaded = modules_after("import diffir; [getattr(diffir, name) for name in diffir.__all__]")
     assert not loaded & (HEAVY - {"torch"})
+
+
+def test_a_network_is_loaded_without_what_only_compiling_needs() -> None:
+    loaded = modules_after("import diffir; diffir.Restorer.from_pretrained('deblur-lite')")
+    assert "torch" in loaded
+    assert "sympy" not in loaded
