@@ -5,11 +5,12 @@
 Each variant trains its own stage 1 and from it stage 2, unless only stage 2 differs, which then
 learns from another variant's stage 1. The constant prior spends the steps of all phases in which
 the restorer learns on the same network, so that all restorers have learnt equally long; but what
-begins with the constant's restorer has learnt longer. Two more constants get the steps of the
-prior's phase, too, once and four times: all that the others spend. Printed, as Markdown, over
-centre crops and mean ± standard error over seeds: PSNR in dB of the network for use, in inpainting
-in the hole; its difference to the first constant of those wanted; what it loses when it gets the
-next picture's Ẑ; its PSNR with the true Z; how far Z differs between pictures, over its size.
+begins with the constant's restorer has learnt longer. More constants get the steps of the prior's
+phase, too, once and four times, which is all that the others spend, and twice, which takes about as
+long as ours (`prior_time.py`). Printed, as Markdown, over centre crops and mean ± standard error
+over seeds: PSNR in dB of the network for use, in inpainting in the hole; its difference to the
+first constant of those wanted; what it loses when it gets the next picture's Ẑ; its PSNR with the
+true Z; how far Z differs between pictures, over its size.
 `--variants` names those wanted, all by default; `--set network.dim=8` and such change all of them
 alike, the constant, too. With `--first-seed` several processes share the seeds. Run again, it goes
 on where it was. `diffir probe` asks the files it leaves more.
@@ -104,14 +105,17 @@ OURS = "ours"
 WARM = "begun with the constant's restorer"
 LONG_OURS = "ours, four times as long in the prior's phase"
 EQUAL_CONSTANT = "constant prior, as many steps as ours in all"
+TIMED_CONSTANT = "constant prior, about as long as ours in time"
 LONG_CONSTANT = "constant prior, as many steps as that in all"
 LONG_V1 = f"{LONG_OURS}, V1"
 LONG_T1 = f"{LONG_OURS}, T = 1"
+CONSTANTS = {CONSTANT, EQUAL_CONSTANT, TIMED_CONSTANT, LONG_CONSTANT}
 LONG = "prior.steps=2240"
 NO_PRIOR = ("network.timesteps=0", "network.constant_ipr=true", "prior=null", "joint=null")
 VARIANTS = {
     CONSTANT: Variant(NO_PRIOR),
     EQUAL_CONSTANT: Variant(NO_PRIOR, longer=1),
+    TIMED_CONSTANT: Variant(NO_PRIOR, longer=2),
     LONG_CONSTANT: Variant(NO_PRIOR, longer=4),
     "constant prior, He's size": Variant((*NO_PRIOR, "ipr_init=he")),
     AUTHORS: Variant(),
@@ -201,7 +205,7 @@ def preset_of_variant(variant: Variant, preset: Preset) -> Preset:
 def variants_of(task: str, wanted: list[str] | None) -> dict[str, Variant]:
     """The variants that a task has, of those wanted, and those they need; by name, in order."""
     chosen = set(wanted or VARIANTS)
-    if WARM in chosen or not chosen & {CONSTANT, EQUAL_CONSTANT, LONG_CONSTANT}:
+    if WARM in chosen or not chosen & CONSTANTS:
         chosen |= {CONSTANT}
     chosen |= {VARIANTS[name].teacher for name in chosen}
     if task == WITHOUT_FACTS:

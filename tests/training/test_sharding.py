@@ -56,7 +56,7 @@ def started(folder: Path, photos: Path) -> subprocess.Popen[str]:
     command = [
         *(sys.executable, "-m", "diffir", "train", "toy-sr", "--data", photos, "-o", folder),
         *(word for setting in SETTINGS for word in ("--set", setting)),
-        *("--val", photos, "--val-every", "4", "--save-every", "1", "--threads", "1"),
+        *("--val", photos, "--val-every", "4", "--save-every", "2", "--threads", "1"),
         *("--device", "cpu", "--devices", "2", "--shard"),
     ]
     piped = subprocess.PIPE
