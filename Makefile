@@ -12,10 +12,8 @@ help:  ## what can be made
 demo: $(STAMPS)/demo  ## install, restore a real photo, write a before/after picture to demo/
 	$(BIN)/python examples/demo.py demo
 
-# Three processes on two cores, as many tests wait for others; each keeps to whole modules and so
-# makes their fixtures once, until one runs dry.
 test: check  ## lint, types and all tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 check: $(STAMPS)/dev  ## lint and types alone
 	$(BIN)/ruff check .
