@@ -69,11 +69,11 @@ def _copied(tensors: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> dict[s
     return {
         name: tensors[name].to(
             "cpu",
-            torch.float32 if model.is_floating_point() else model.dtype,
+            torch.float32 if one.is_floating_point() else one.dtype,
             copy=True,
             memory_format=torch.contiguous_format,
         )
-        for name, model in like.items()
+        for name, one in like.items()
     }
 
 
