@@ -11,6 +11,7 @@ from PIL import Image
 
 from diffir.data import data_sets
 from diffir.data.sets import entries_of_sets
+from diffir.files import whole_file
 from diffir.inference.devices import pick_device
 from diffir.presets import Preset, choose
 from diffir.training.build import train
@@ -41,7 +42,8 @@ def cropped(words: Iterable[str], folder: Path, most: int, size: int) -> Path:
     for index, entry in enumerate(entries[:most]):
         picture = Image.fromarray(entry.gt.pixels())
         left, top = ((side - size) // 2 for side in picture.size)
-        picture.crop((left, top, left + size, top + size)).save(folder / f"{index:03}.png")
+        with whole_file(folder / f"{index:03}.png") as file:  # seeds may be other processes'
+            picture.crop((left, top, left + size, top + size)).save(file, "PNG")
     return folder
 
 
