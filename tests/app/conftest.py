@@ -159,11 +159,16 @@ def context(browser: Any) -> Iterator[Any]:
 
 @pytest.fixture
 def visit(browser: Any, context: Any) -> Iterator[Callable[..., Visitor]]:
-    """What opens an address in a window of its own; with options, without a cache."""
+    """What opens an address in a window of its own.
+
+    With options, or beside another visitor, it has a browser of its own: the pages of one share few
+    connections.
+    """
     with ExitStack() as stack:
 
         def go(address: str, *, ready: bool = True, **options: object) -> Visitor:
-            chosen = stack.enter_context(browser.new_context(**options)) if options else context
+            is_own = bool(options or context.pages)
+            chosen = stack.enter_context(browser.new_context(**options)) if is_own else context
             chosen.set_default_timeout(60_000)
             page = stack.enter_context(chosen.new_page())
             page.goto(address)

@@ -12,7 +12,7 @@ PICTURE = BUFFER.getvalue()
 
 def test_nothing_is_asked_of_any_other_computer(visit, address):
     asked = []
-    visitor = visit("about:blank", ready=False, color_scheme="light")  # options: without a cache
+    visitor = visit("about:blank", ready=False, color_scheme="light")  # with nothing in a cache
     visitor.page.on("request", lambda request: asked.append(request.url))
     visitor.page.goto(address)
     visitor.give(PICTURE)
