@@ -12,11 +12,13 @@ over seeds: PSNR in dB of the network for use, in inpainting in the hole; its di
 first constant of those wanted; what it loses when it gets the next picture's Ẑ; its PSNR with the
 true Z; how far Z differs between pictures, over its size.
 `--variants` names those wanted, all by default; `--set network.dim=8` and such change all of them
-alike, the constant, too. With `--first-seed` several processes share the seeds. Run again, it goes
-on where it was. `diffir probe` asks the files it leaves more.
+alike, the constant, too. `--metrics lpips_alex` and such are measured, too; their weights have to
+be on this machine (docs/metrics.md). With `--first-seed` several processes share the seeds. Run
+again, it goes on where it was. `diffir probe` asks the files it leaves more.
 """
 
 import argparse
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -24,11 +26,15 @@ from statistics import fmean
 import torch
 from ablations import HOLE, NETWORK, VAL_SIDE, mean_of, preset_of
 from small_budget import Scores, arguments_of, cropped, file_name, kept, told, trained
+from torch import Tensor
 
 from diffir.checkpoints import Checkpoint, format
 from diffir.data import Batch, Bicubic, Degradation, MotionBlur, SecondOrder
 from diffir.data.kernels import KernelSettings
 from diffir.data.second_order import Round
+from diffir.errors import WeightsError
+from diffir.evaluation.metrics import Score as Metric
+from diffir.evaluation.metrics import open_metrics
 from diffir.evaluation.pairs import validation_sets
 from diffir.evaluation.protocol import own_ipr, restored_with, score
 from diffir.evaluation.validate import validator
@@ -166,6 +172,7 @@ VARIANTS = {
     "blurred GT": Variant(("network.teacher_blur=2",)),
 }
 WITHOUT_FACTS = "sr"
+ANOTHERS = " by another's Ẑ"
 COLUMNS = {"psnr_true": 2, "ipr/spread": 3}
 
 
@@ -233,19 +240,31 @@ def warm_start(folder: Path, preset: Preset, place: Path) -> str:
 
 
 @torch.no_grad()
-def lost_by_anothers(network: DiffIRS2, pairs: list[Batch]) -> float:
-    """By how many dB the mean PSNR falls when each picture gets the next one's Ẑ."""
+def by_own_and_anothers(
+    network: DiffIRS2, pairs: list[Batch], measure: Callable[[Tensor, Batch], float]
+) -> tuple[float, float]:
+    """A mean score when each picture gets its own Ẑ, and when it gets the next one's."""
     network.eval()
     iprs = [own_ipr(network, pair) for pair in pairs]
-    others = [*iprs[1:], iprs[0]]
-    found = [
-        fmean(
-            score(restored_with(ipr, network, pair), pair, network.config.scale)
-            for ipr, pair in zip(each, pairs, strict=True)
-        )
-        for each in (iprs, others)
-    ]
-    return found[0] - found[1]
+
+    def mean(iprs: list[Tensor]) -> float:
+        chosen = zip(iprs, pairs, strict=True)
+        return fmean(measure(restored_with(ipr, network, pair), pair) for ipr, pair in chosen)
+
+    return mean(iprs), mean([*iprs[1:], iprs[0]])
+
+
+def metric_scores(metrics: dict[str, Metric], network: DiffIRS2, pairs: list[Batch]) -> Scores:
+    """The means of metrics, and what another's Ẑ adds to them."""
+    found: Scores = {}
+    for name, metric in metrics.items():
+
+        def measure(restored: Tensor, pair: Batch, metric: Metric = metric) -> float:
+            return float(metric(restored, gt=pair.gt))
+
+        own, others = by_own_and_anothers(network, pairs, measure)
+        found |= {name: own, name + ANOTHERS: others - own}
+    return found
 
 
 def scores_of(arguments: argparse.Namespace, seed: int) -> dict[str, Scores]:
@@ -257,6 +276,9 @@ def scores_of(arguments: argparse.Namespace, seed: int) -> dict[str, Scores]:
     val = str(arguments.output / f"val-{arguments.task}")
     validate = validator([val], degradation, scale)
     (pairs,) = validation_sets([val], degradation, scale).values()
+    metrics, unavailable = open_metrics(arguments.metrics)
+    if unavailable:
+        raise WeightsError("; ".join(unavailable.values()))
     found = {}
     for name, variant in variants_of(arguments.task, arguments.variants).items():
         place = folder / file_name(name)
@@ -278,7 +300,10 @@ def scores_of(arguments: argparse.Namespace, seed: int) -> dict[str, Scores]:
             assert isinstance(network, DiffIRS2)
             assert teacher is None or isinstance(teacher, DiffIRS1)
             scores = validate(network, teacher)[0]
-            return scores | {"lost": lost_by_anothers(network, pairs)}
+            own, others = by_own_and_anothers(
+                network, pairs, lambda restored, pair: score(restored, pair, scale)
+            )
+            return scores | {"lost": own - others} | metric_scores(metrics, network, pairs)
 
         place.mkdir(parents=True, exist_ok=True)
         found[name] = kept(place / "scores.json", judged)
@@ -288,19 +313,29 @@ def scores_of(arguments: argparse.Namespace, seed: int) -> dict[str, Scores]:
 
 def table(rows: list[dict[str, Scores]]) -> str:
     """The means over seeds, as Markdown."""
-    heads = ["variant", "PSNR", "to the constant", "lost by another's Ẑ", "true Z", "spread of Z"]
-    lines = [f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}"]
     constant = next(iter(rows[0]))
+    metrics = [name.removesuffix(ANOTHERS) for name in rows[0][constant] if ANOTHERS in name]
+    heads = ["variant", "PSNR", "to the constant", "lost by another's Ẑ", "true Z", "spread of Z"]
+    for metric in metrics:
+        heads += [metric, "to the constant", f"added{ANOTHERS}"]
+    lines = [f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}"]
+
+    def values(key: str, name: str, base: str = "") -> list[float]:
+        return [row[name][key] - (row[base][key] if base else 0) for row in rows]
+
     for name in rows[0]:
-        values = [row[name]["psnr"] for row in rows]
-        apart = [row[name]["psnr"] - row[constant]["psnr"] for row in rows]
-        lost = [row[name]["lost"] for row in rows]
         cells = [
-            told(values, 2),
-            told(apart, 3, "+"),
-            told(lost, 3),
+            told(values("psnr", name), 2),
+            told(values("psnr", name, constant), 3, "+"),
+            told(values("lost", name), 3),
             *(mean_of(rows, name, key, digits) for key, digits in COLUMNS.items()),
         ]
+        for metric in metrics:
+            cells += [
+                told(values(metric, name), 4),
+                told(values(metric, name, constant), 4, "+"),
+                told(values(metric + ANOTHERS, name), 4, "+"),
+            ]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -312,6 +347,7 @@ def main() -> None:
     )
     parser.add_argument("task", choices=TASKS)
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, metavar="VARIANT")
+    parser.add_argument("--metrics", nargs="+", default=[], metavar="METRIC")
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     arguments = arguments_of(parser)
