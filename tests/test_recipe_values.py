@@ -17,6 +17,7 @@ from diffir.recipe import (
     Phase,
     PixelL1,
     Recipe,
+    VGG16Features,
     VGG19Features,
     WideFeatures,
 )
@@ -62,6 +63,7 @@ def test_losses_may_be_given_by_their_names(place: str, name: str, wanted: Any) 
     ("place", "name", "wanted"),
     [
         ("perceptual", "vgg19", VGG19Features()),
+        ("perceptual", "vgg16", VGG16Features()),
         ("perceptual", "dilated_resnet50", WideFeatures()),
         ("adversary", "unet", Adversary()),
         ("adversary", "patch", PUBLISHED_PATCH),
@@ -75,6 +77,8 @@ def test_losses_of_a_phase_may_be_given_by_their_names(place: str, name: str, wa
 
 def test_defaults_are_the_published_weights() -> None:
     layers = {"conv1_2": 0.1, "conv2_2": 0.1, "conv3_4": 1, "conv4_4": 1, "conv5_4": 1}
+    last = {"conv1_2": 0.1, "conv2_2": 0.1, "conv3_3": 1, "conv4_3": 1, "conv5_3": 1}
+    assert VGG16Features().layer_weights == last
     vgg, unet, recipe = VGG19Features(), Adversary(), Recipe()
     assert (vgg.weight, vgg.layer_weights, vgg.style_weight) == (1, layers, 0)
     assert WideFeatures().weight == 30
@@ -94,10 +98,14 @@ def test_defaults_are_the_published_weights() -> None:
         ({"pixel_loss": "charbonier"}, "'charbonier' found; wanted one of charbonnier"),
         ({"ipr_loss": "kl"}, "'kl' found; wanted one of ipr_kl"),
         ({"joint": PHASE | {"adversary": "u-net"}}, "'u-net' found; wanted one of unet"),
-        ({"joint": PHASE | {"perceptual": "vgg16"}}, "'vgg16' found; wanted one of vgg19"),
+        ({"joint": PHASE | {"perceptual": "vgg11"}}, "'vgg11' found; wanted one of vgg19"),
         (
             {"joint": PHASE | {"perceptual": {"kind": "vgg19", "layer_weights": {"conv9_9": 1}}}},
             "conv9_9",
+        ),
+        (
+            {"joint": PHASE | {"perceptual": {"kind": "vgg16", "layer_weights": {"conv5_4": 1}}}},
+            "layer 'conv5_4' found",
         ),
         (
             {"joint": PHASE | {"adversary": {"feature_matching_weight": 1}}},

@@ -10,7 +10,7 @@ from diffir.checkpoints import Checkpoint
 from diffir.errors import RecipeError, WeightsError
 from diffir.model import DiffIRS1, DiffIRS2
 from diffir.presets import PRESETS, RECIPES, Preset
-from diffir.recipe import Adversary, MaskedL1, Recipe, VGG19Features, WideFeatures
+from diffir.recipe import Adversary, MaskedL1, Recipe, VGG16Features, VGG19Features, WideFeatures
 from diffir.training.beginning import beginning_of
 
 SR, INPAINT = RECIPES["toy-sr"], RECIPES["toy-inpaint"]
@@ -152,6 +152,7 @@ def test_masks_serve_inpainting() -> None:
     ("loss", "file"),
     [
         (VGG19Features(), "vgg19-dcbb9e9d.pth"),
+        (VGG16Features(), "vgg16-397923af.pth"),
         (WideFeatures(), "ade20k-resnet50dilated-ppm_deepsup/encoder_epoch_20.pth"),
     ],
 )

@@ -1,6 +1,7 @@
 """What each phase minimises, on what it draws, and what rests meanwhile."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -11,14 +12,31 @@ from torch import Tensor, nn
 
 from diffir.data import Batch, Draws
 from diffir.loading import load_checkpoint
-from diffir.losses import charbonnier, ipr_kl, ipr_l2, masked_l1, negative_psnr
+from diffir.losses import (
+    PerceptualLoss,
+    PublicWeights,
+    charbonnier,
+    ipr_kl,
+    ipr_l2,
+    masked_l1,
+    negative_psnr,
+    vgg,
+)
 from diffir.model import DiffIRConfig, DiffIRS1, DiffIRS2, dirformer
 from diffir.model.dirformer import Level
 from diffir.presets import RECIPES, choose
-from diffir.recipe import Charbonnier, IPRLoss, MaskedL1, NegativePSNR
+from diffir.recipe import (
+    Charbonnier,
+    IPRLoss,
+    MaskedL1,
+    NegativePSNR,
+    VGG16Features,
+    VGG19Features,
+    VGGFeatures,
+)
 from diffir.training import build
 from diffir.training.build import train
-from diffir.training.criteria import RestorationLoss
+from diffir.training.criteria import RestorationLoss, perceptual_loss
 from diffir.training.fabric import opened_fabric
 from diffir.training.order import Order
 from diffir.training.run import Run
@@ -288,3 +306,25 @@ def test_a_run_may_compute_again_and_ends_with_the_same_weights(
         found.append(load_checkpoint(train(order, run, recompute=recompute)).model.state_dict())
         assert counted.call_count == (2 * 8 if recompute else 0)  # 8 blocks, 2 steps
     assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind"),
+    [
+        (VGG19Features(layer_weights={"conv5_4": 2}), vgg.VGG19),
+        (VGG16Features(style_weight=3), vgg.VGG16),
+    ],
+)
+def test_a_perceptual_loss_compares_by_the_network_that_the_recipe_names(
+    settings: VGGFeatures, kind: type[vgg.VGG], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    small = kind(width=2)
+    torch.save(small.state_dict(), tmp_path / "small.pth")
+    name = kind.__name__
+    monkeypatch.setenv("DIFFIR_WEIGHTS", str(tmp_path))
+    monkeypatch.setattr(vgg, f"{name}_WEIGHTS", PublicWeights("small.pth", "https://example.org"))
+    monkeypatch.setattr(vgg, name, partial(kind, 2))
+    restored, gt = drawn(1, 3, 32, 32), drawn(1, 3, 32, 32, seed=1)
+    wanted = PerceptualLoss(small, settings.layer_weights, settings.style_weight)
+    assert perceptual_loss(settings)(restored, gt) == wanted(restored, gt) > 0

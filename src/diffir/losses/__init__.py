@@ -13,10 +13,16 @@ from .adversarial import (
 )
 from .discriminators import PatchDiscriminator, UNetDiscriminator
 from .ipr import ipr_kl, ipr_l1, ipr_l2
-from .perceptual import VGG19_LAYER_WEIGHTS, HighReceptiveFieldLoss, PerceptualLoss, gram
+from .perceptual import (
+    VGG16_LAYER_WEIGHTS,
+    VGG19_LAYER_WEIGHTS,
+    HighReceptiveFieldLoss,
+    PerceptualLoss,
+    gram,
+)
 from .pixel import charbonnier, masked_l1, negative_psnr, pixel_l1
 from .resnet import DilatedResNet50, load_dilated_resnet50
-from .vgg import VGG19, load_vgg19
+from .vgg import VGG19, load_vgg16, load_vgg19
 from .weights import PublicWeights, find_weights, load_into, read_weights
 
 __all__ = [
@@ -25,6 +31,7 @@ __all__ = [
     "NON_SATURATING",
     "R1_WEIGHT",
     "VANILLA",
+    "VGG16_LAYER_WEIGHTS",
     "VGG19",
     "VGG19_LAYER_WEIGHTS",
     "DilatedResNet50",
@@ -44,6 +51,7 @@ __all__ = [
     "ipr_l2",
     "load_dilated_resnet50",
     "load_into",
+    "load_vgg16",
     "load_vgg19",
     "masked_l1",
     "negative_psnr",

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from diffir.errors import RecipeError
 
 from .resnet import DilatedResNet50
-from .vgg import VGG19, vgg19_places
+from .vgg import VGG
 
 VGG19_LAYER_WEIGHTS = {
     "conv1_2": 0.1,
@@ -22,6 +22,15 @@ VGG19_LAYER_WEIGHTS = {
     "conv5_4": 1.0,
 }
 """As in the authors' GAN training and in Real-ESRGAN."""
+
+VGG16_LAYER_WEIGHTS = {
+    "conv1_2": 0.1,
+    "conv2_2": 0.1,
+    "conv3_3": 1.0,
+    "conv4_3": 1.0,
+    "conv5_3": 1.0,
+}
+"""The same, for the last convolutions of the blocks of VGG-16."""
 
 
 def gram(features: Tensor) -> Tensor:
@@ -35,16 +44,16 @@ def gram(features: Tensor) -> Tensor:
 
 
 class PerceptualLoss(nn.Module):
-    """Mean absolute difference of VGG-19 features before their ReLU, weighted by layer (ESRGAN)."""
+    """Mean absolute difference of VGG features before their ReLU, weighted by layer (ESRGAN)."""
 
     def __init__(
         self,
-        vgg: VGG19,
+        vgg: VGG,
         layer_weights: Mapping[str, float] = VGG19_LAYER_WEIGHTS,
         style_weight: float = 0.0,
     ) -> None:
         super().__init__()
-        require_layers(layer_weights)
+        require_layers(layer_weights, vgg.dims)
         self.vgg = vgg
         self.layer_weights = dict(layer_weights)
         self.style_weight = style_weight
@@ -84,12 +93,11 @@ class HighReceptiveFieldLoss(nn.Module):
         return torch.stack(parts).sum()
 
 
-def require_layers(names: Collection[str]) -> None:
-    """Raise RecipeError for names that are not convolutions of VGG-19."""
-    if unknown := sorted(set(names) - vgg19_places().keys()):
+def require_layers(names: Collection[str], layers: Collection[str]) -> None:
+    """Raise RecipeError for names that are not among a VGG's convolutions."""
+    if unknown := sorted(set(names) - set(layers)):
         raise RecipeError(
-            f"layer {unknown[0]!r} found for the perceptual loss; "
-            f"choose from {', '.join(vgg19_places())}"
+            f"layer {unknown[0]!r} found for the perceptual loss; choose from {', '.join(layers)}"
         )
 
 

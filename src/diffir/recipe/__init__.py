@@ -9,7 +9,9 @@ from .losses import (
     Perceptual,
     PixelL1,
     PixelLoss,
+    VGG16Features,
     VGG19Features,
+    VGGFeatures,
     WideFeatures,
 )
 from .phase import Growth, Phase
@@ -33,6 +35,8 @@ __all__ = [
     "Recipe",
     "Restarts",
     "Schedule",
+    "VGG16Features",
     "VGG19Features",
+    "VGGFeatures",
     "WideFeatures",
 ]

@@ -1,16 +1,17 @@
 """The losses of a recipe, as values: each may be given by its name instead of its settings."""
 
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from diffir.data import Values
 from diffir.data.settings import NotNegative, Positive, named
-from diffir.losses import R1_WEIGHT, VGG19_LAYER_WEIGHTS
+from diffir.losses import R1_WEIGHT, VGG16_LAYER_WEIGHTS, VGG19_LAYER_WEIGHTS
 from diffir.losses.ipr import KL_TEMPERATURE
 from diffir.losses.perceptual import require_layers
 from diffir.losses.pixel import CHARBONNIER_EPS, HOLE_WEIGHT, KNOWN_WEIGHT
+from diffir.losses.vgg import VGG16_CONVS, VGG19_CONVS, vgg_places
 
 
 class PixelL1(Values):
@@ -78,21 +79,38 @@ IPR_LOSSES: dict[str, Values] = {
 }
 
 
-class VGG19Features(Values):
-    """Distance of VGG-19 features before activation (super-resolution)."""
+class VGGFeatures(Values):
+    """Distance of a VGG's features before activation (super-resolution)."""
 
-    kind: Literal["vgg19"] = "vgg19"
+    convs: ClassVar[tuple[int, ...]]
+    kind: str
     weight: NotNegative = 1.0
-    layer_weights: dict[str, NotNegative] = VGG19_LAYER_WEIGHTS
+    layer_weights: dict[str, NotNegative]
     style_weight: NotNegative = 0.0
     """Weight of the same sum over Gram matrices, added to it."""
 
     @field_validator("layer_weights")
     @classmethod
     def of_layers(cls, weights: dict[str, float]) -> dict[str, float]:
-        """Refuse layers that VGG-19 does not have."""
-        require_layers(weights)
+        """Refuse layers that the network does not have."""
+        require_layers(weights, vgg_places(cls.convs))
         return weights
+
+
+class VGG19Features(VGGFeatures):
+    """Of VGG-19, as in the authors' GAN training."""
+
+    convs = VGG19_CONVS
+    kind: Literal["vgg19"] = "vgg19"
+    layer_weights: dict[str, NotNegative] = VGG19_LAYER_WEIGHTS
+
+
+class VGG16Features(VGGFeatures):
+    """Of VGG-16, whose weights LPIPS and DISTS need, too."""
+
+    convs = VGG16_CONVS
+    kind: Literal["vgg16"] = "vgg16"
+    layer_weights: dict[str, NotNegative] = VGG16_LAYER_WEIGHTS
 
 
 class WideFeatures(Values):
@@ -102,9 +120,13 @@ class WideFeatures(Values):
     weight: NotNegative = 30.0
 
 
-PERCEPTUAL: dict[str, Values] = {"vgg19": VGG19Features(), "dilated_resnet50": WideFeatures()}
+PERCEPTUAL: dict[str, Values] = {
+    "vgg19": VGG19Features(),
+    "vgg16": VGG16Features(),
+    "dilated_resnet50": WideFeatures(),
+}
 Perceptual: TypeAlias = Annotated[
-    Annotated[VGG19Features | WideFeatures, Field(discriminator="kind")],
+    Annotated[VGG19Features | VGG16Features | WideFeatures, Field(discriminator="kind")],
     BeforeValidator(named(PERCEPTUAL)),
 ]
 

@@ -10,7 +10,7 @@ from diffir.checkpoints import Checkpoint
 from diffir.errors import RecipeError, WeightsError
 from diffir.losses import find_weights
 from diffir.losses.resnet import ADE20K_WEIGHTS
-from diffir.losses.vgg import VGG19_WEIGHTS
+from diffir.losses.vgg import VGG16_WEIGHTS, VGG19_WEIGHTS
 from diffir.model import DiffIRConfig, DiffIRS1, DiffIRS2
 from diffir.presets import Preset
 from diffir.recipe import MaskedL1, Phase, Recipe
@@ -157,7 +157,7 @@ def require_losses(preset: Preset, recipe: Recipe) -> None:
 
 def require_perceptual(phases: Iterable[Phase]) -> None:
     """Raise WeightsError for perceptual losses whose weights are not on this machine."""
-    files = {"vgg19": VGG19_WEIGHTS, "dilated_resnet50": ADE20K_WEIGHTS}
+    files = {"vgg19": VGG19_WEIGHTS, "vgg16": VGG16_WEIGHTS, "dilated_resnet50": ADE20K_WEIGHTS}
     for kind in {phase.perceptual.kind for phase in phases if phase.perceptual}:
         try:
             find_weights(files[kind])

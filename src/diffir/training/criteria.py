@@ -14,6 +14,7 @@ from diffir.losses import (
     ipr_l1,
     ipr_l2,
     load_dilated_resnet50,
+    load_vgg16,
     load_vgg19,
     masked_l1,
     negative_psnr,
@@ -27,7 +28,7 @@ from diffir.recipe import (
     NegativePSNR,
     Perceptual,
     PixelLoss,
-    VGG19Features,
+    VGGFeatures,
 )
 
 Terms = dict[str, Tensor]
@@ -73,8 +74,9 @@ def perceptual_loss(settings: Perceptual) -> nn.Module:
     Raises:
         WeightsError: when they are missing, naming the file and its address.
     """
-    if isinstance(settings, VGG19Features):
-        return PerceptualLoss(load_vgg19(), settings.layer_weights, settings.style_weight)
+    if isinstance(settings, VGGFeatures):
+        vgg = load_vgg19() if settings.kind == "vgg19" else load_vgg16()
+        return PerceptualLoss(vgg, settings.layer_weights, settings.style_weight)
     return HighReceptiveFieldLoss(load_dilated_resnet50())
 
 
