@@ -1,8 +1,9 @@
 # Sourced before the commands of a page of the docs: what a reader has, and a test has not.
 #
-# ROOT is the project, TOY a small network of the name that the page exports. Servers listen where
-# nobody else does, and nothing is installed. What trains, measures or shows a page only tells whether
-# it knows the options.
+# ROOT is the project, TOY a small network of the name that the page exports, EXPORTED where the first
+# page that exports it leaves it for the others, since that takes long. Servers listen where nobody
+# else does, and nothing is installed. What trains, measures or shows a page only tells whether it
+# knows the options.
 
 set -euo pipefail
 servers=()
@@ -15,7 +16,8 @@ diffir() {
     serve) start "$@" ;;
     export) # one kind: tests/export makes all
       if [ $# = 4 ] && [ "$4" = onnx ]; then
-        command diffir "${@/%sr-x4-lite/$TOY}"
+        [ -f "$EXPORTED" ] || command diffir "${@/%sr-x4-lite/$TOY}" -o "$EXPORTED" --overwrite
+        cp "$EXPORTED" "$2.onnx"
       else
         options_exist "command diffir export" "$@"
       fi ;;

@@ -50,6 +50,12 @@ def video(path: Path) -> None:
         container.mux(stream.encode())
 
 
+def of_all_workers(factory: pytest.TempPathFactory) -> Path:
+    """The folder of this run of the tests."""
+    mine = factory.getbasetemp()
+    return mine.parent if "PYTEST_XDIST_WORKER" in os.environ else mine
+
+
 @pytest.fixture
 def desk(tmp_path: Path) -> Path:
     """A folder with the files that the pages name."""
@@ -80,7 +86,9 @@ def desk(tmp_path: Path) -> Path:
 @pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("page", [name for name, page in PAGES.items() if blocks(page)])
-def test_what_a_page_shows_of_a_terminal_works(page: str, desk: Path) -> None:
+def test_what_a_page_shows_of_a_terminal_works(
+    page: str, desk: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     text = re.sub(r"(?m)^\$ ", "", "".join(blocks(PAGES[page])))
     for word, package in WANTED.items():
         if word in text:
@@ -96,6 +104,7 @@ def test_what_a_page_shows_of_a_terminal_works(page: str, desk: Path) -> None:
             "PATH": f"{binaries}:{os.environ['PATH']}",
             "ROOT": str(ROOT),
             "TOY": "toys/sr-x4-lite.safetensors",
+            "EXPORTED": str(of_all_workers(tmp_path_factory) / "sr-x4-lite.onnx"),
             "DIFFIR_WEIGHTS": str(desk),
             "OMP_NUM_THREADS": "1",
         },
