@@ -12,9 +12,9 @@ over seeds: PSNR in dB of the network for use, in inpainting in the hole; its di
 first constant of those wanted; what it loses when it gets the next picture's Ẑ; its PSNR with the
 true Z; how far Z differs between pictures, over its size.
 `--variants` names those wanted, all by default; `--set network.dim=8` and such change all of them
-alike, the constant, too. `--metrics lpips_alex` and such are measured, too; their weights have to
-be on this machine (docs/metrics.md). With `--first-seed` several processes share the seeds. Run
-again, it goes on where it was. `diffir probe` asks the files it leaves more.
+alike, the constant, too. `--metrics` (lpips_alex, lpips_vgg, dists) adds columns; their weights
+have to be on this machine (docs/metrics.md). With `--first-seed` several processes share the seeds.
+Run again, it goes on where it was. `diffir probe` asks the files it leaves more.
 """
 
 import argparse
@@ -32,8 +32,6 @@ from diffir.checkpoints import Checkpoint, format
 from diffir.data import Batch, Bicubic, Degradation, MotionBlur, SecondOrder
 from diffir.data.kernels import KernelSettings
 from diffir.data.second_order import Round
-from diffir.errors import WeightsError
-from diffir.evaluation.metrics import Score as Metric
 from diffir.evaluation.metrics import open_metrics
 from diffir.evaluation.pairs import validation_sets
 from diffir.evaluation.protocol import own_ipr, restored_with, score
@@ -172,6 +170,7 @@ VARIANTS = {
     "blurred GT": Variant(("network.teacher_blur=2",)),
 }
 WITHOUT_FACTS = "sr"
+LEARNED = ("lpips_alex", "lpips_vgg", "dists")
 ANOTHERS = " by another's Ẑ"
 COLUMNS = {"psnr_true": 2, "ipr/spread": 3}
 
@@ -254,17 +253,14 @@ def by_own_and_anothers(
     return mean(iprs), mean([*iprs[1:], iprs[0]])
 
 
-def metric_scores(metrics: dict[str, Metric], network: DiffIRS2, pairs: list[Batch]) -> Scores:
-    """The means of metrics, and what another's Ẑ adds to them."""
-    found: Scores = {}
-    for name, metric in metrics.items():
-
-        def measure(restored: Tensor, pair: Batch, metric: Metric = metric) -> float:
-            return float(metric(restored, gt=pair.gt))
-
-        own, others = by_own_and_anothers(network, pairs, measure)
-        found |= {name: own, name + ANOTHERS: others - own}
-    return found
+def metric_scores(name: str, weights: Path, pairs: list[Batch]) -> Scores:
+    """A metric's mean, and what another's Ẑ adds to it."""
+    network, metric = load(weights), open_metrics([name])[0][name]
+    assert isinstance(network, DiffIRS2)
+    own, others = by_own_and_anothers(
+        network, pairs, lambda restored, pair: float(metric(restored, gt=pair.gt))
+    )
+    return {name: own, name + ANOTHERS: others - own}
 
 
 def scores_of(arguments: argparse.Namespace, seed: int) -> dict[str, Scores]:
@@ -276,9 +272,6 @@ def scores_of(arguments: argparse.Namespace, seed: int) -> dict[str, Scores]:
     val = str(arguments.output / f"val-{arguments.task}")
     validate = validator([val], degradation, scale)
     (pairs,) = validation_sets([val], degradation, scale).values()
-    metrics, unavailable = open_metrics(arguments.metrics)
-    if unavailable:
-        raise WeightsError("; ".join(unavailable.values()))
     found = {}
     for name, variant in variants_of(arguments.task, arguments.variants).items():
         place = folder / file_name(name)
@@ -303,10 +296,16 @@ def scores_of(arguments: argparse.Namespace, seed: int) -> dict[str, Scores]:
             own, others = by_own_and_anothers(
                 network, pairs, lambda restored, pair: score(restored, pair, scale)
             )
-            return scores | {"lost": own - others} | metric_scores(metrics, network, pairs)
+            return scores | {"lost": own - others}
 
         place.mkdir(parents=True, exist_ok=True)
         found[name] = kept(place / "scores.json", judged)
+        for metric in arguments.metrics:
+
+            def measured(metric: str = metric, place: Path = place) -> Scores:
+                return metric_scores(metric, place / f"{preset.name}.safetensors", pairs)
+
+            found[name] |= kept(place / f"{metric}.json", measured)
         print(f"seed {seed}  {name:32} {found[name]['psnr']:.3f}", flush=True)
     return found
 
@@ -347,10 +346,12 @@ def main() -> None:
     )
     parser.add_argument("task", choices=TASKS)
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, metavar="VARIANT")
-    parser.add_argument("--metrics", nargs="+", default=[], metavar="METRIC")
+    parser.add_argument("--metrics", nargs="+", default=[], choices=LEARNED, metavar="METRIC")
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     arguments = arguments_of(parser)
+    if missing := open_metrics(arguments.metrics)[1]:
+        parser.error("; ".join(missing.values()))
     torch.set_num_threads(1)
     _, config, degradation = TASKS[arguments.task]
     side = VAL_SIDE + 2 * degradation.margin(config.scale)  # which is cut off

@@ -16,8 +16,12 @@ diffir() {
     serve) start "$@" ;;
     export) # one kind: tests/export makes all
       if [ $# = 4 ] && [ "$4" = onnx ]; then
-        [ -f "$EXPORTED" ] || command diffir "${@/%sr-x4-lite/$TOY}" -o "$EXPORTED" --overwrite
-        cp "$EXPORTED" "$2.onnx"
+        if [ -f "$EXPORTED" ]; then
+          cp "$EXPORTED" "$2.onnx"
+        else
+          command diffir "${@/%sr-x4-lite/$TOY}"
+          cp "$2.onnx" "$EXPORTED.$$" && mv "$EXPORTED.$$" "$EXPORTED" # whole, as others look for it
+        fi
       else
         options_exist "command diffir export" "$@"
       fi ;;
